@@ -1,0 +1,71 @@
+"""`graspnext VERB ...`: finds the command's file, runs it, and turns named errors into one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+
+from graspnext import __version__
+from graspnext.errors import GraspNextError
+
+COMMANDS: dict[str, str] = {
+    "predict": "find parts and suction points in images",
+    "world": "make labelled bin scenes",
+    "data": "check, show and describe datasets",
+    "profile": "count a network's parameters and multiply-accumulates",
+    "train": "train a network on a dataset",
+    "evaluate": "measure a training run or a bundle on a dataset",
+    "export": "turn a training run into a model bundle",
+    "doctor": "say what is installed and working, and what to do about the rest",
+}
+"""Verb -> one line of help. Each verb is `graspnext.cli.<verb>` with `main(arguments) -> exit code`."""
+
+
+def usage() -> str:
+    """The text of `graspnext --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {verb:<{width}}  {summary}" for verb, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: graspnext VERB [OPTIONS]",
+            "",
+            "From CAD files of parts to a suction-picking network on the robot's own computer.",
+            "",
+            *lines,
+            "",
+            "graspnext VERB --help says more. Exit codes: 0 done, 2 bad input, 130 interrupted.",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Words after the program's name; those of this process when None.
+
+    Returns:
+        0 done, 2 bad input or environment (one line on stderr), 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(usage() + "\n")
+        return 0 if words else 2
+    if words[0] in {"-V", "--version"}:
+        sys.stdout.write(f"graspnext {__version__}\n")
+        return 0
+    if words[0] not in COMMANDS:
+        sys.stderr.write(f"error: unknown command '{words[0]}'; choose one of: {', '.join(COMMANDS)}\n")
+        return 2
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `graspnext ... | head` ends quietly
+    try:
+        command = importlib.import_module(f"graspnext.cli.{words[0]}")
+        return int(command.main(words[1:]))
+    except GraspNextError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130

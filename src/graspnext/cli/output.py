@@ -1,0 +1,42 @@
+"""What commands print: progress that suits a terminal or a log, and `--json FILE`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from graspnext.files import write_json
+
+T = TypeVar("T")
+
+
+def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
+    """Yield items with a progress bar and the time left; plain lines, at most one in ten seconds, off a terminal."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, description=label, total=total, console=Console(stderr=True), transient=True)
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= 10 or done == total:
+            left = (now - start) / done * (total - done)
+            sys.stderr.write(f"{label}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left\n")
+            last = now
+
+
+def emit_json(content: object, target: Path | None) -> None:
+    """Write a measurement to the file of `--json`; `-` is standard output, None is nowhere."""
+    if target is None:
+        return
+    if str(target) == "-":
+        sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        return
+    write_json(target, content)

@@ -1,0 +1,1 @@
+"""The on-disk format: schemas, readers, writers, checks, splits, augmentation, loader."""

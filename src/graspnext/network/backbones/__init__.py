@@ -1,0 +1,1 @@
+"""Backbones: image in, a list of feature maps out."""

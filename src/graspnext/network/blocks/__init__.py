@@ -1,0 +1,1 @@
+"""Building blocks: convolutions, anti-aliased down-sampling, attention condensers."""

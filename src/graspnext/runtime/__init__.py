@@ -1,0 +1,1 @@
+"""The predictor on the robot: bundles and one file a backend. Never imports torch."""

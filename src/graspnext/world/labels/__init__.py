@@ -1,0 +1,1 @@
+"""Labels of a view, by rays: masks, occlusion, centre of mass, suction."""

@@ -1,0 +1,1 @@
+"""Part families: procedural shapes with real dimensions, masses and materials."""

@@ -1,0 +1,1 @@
+"""Renderers: one abstract `Renderer`, one file a backend."""

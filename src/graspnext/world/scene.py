@@ -1,0 +1,128 @@
+"""What a bin scene is: plain data, no physics, no renderer. Everything else in `world` reads or makes these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from graspnext.types import Camera, Float32Array, Float64Array, Int32Array, UInt8Array
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """How a surface looks under physically based shading."""
+
+    color: tuple[float, float, float]
+    """Linear-light base colour in [0, 1]; multiplies the texture where there is one."""
+    roughness: float
+    """[0, 1]: 0 mirror, 1 matt."""
+    metallic: float
+    """[0, 1]."""
+    texture: UInt8Array | None = None
+    """(H, W, 3) uint8 sRGB, addressed by the mesh's UVs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangle mesh in its own frame, metres, outward faces counter-clockwise."""
+
+    vertices: Float32Array
+    """(V, 3)."""
+    faces: Int32Array
+    """(F, 3)."""
+    uv: Float32Array | None = None
+    """(V, 2) texture coordinates, v up; None = projected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One kind of thing in the bin: shape, look and physics. Several placements may share one part."""
+
+    name: str
+    """Unique within a scene, e.g. 'carton-03'."""
+    family: str
+    mesh: Mesh
+    """Watertight where the real part is; thin shells are modelled with their wall thickness."""
+    hulls: tuple[Float32Array, ...]
+    """Convex collision pieces, each (K, 3) vertices, part frame."""
+    mass_kg: float
+    center_of_mass: Float64Array
+    """(3,) part frame, metres."""
+    inertia: Float64Array
+    """(3, 3) about the centre of mass, part axes, kg m^2."""
+    friction: float
+    material: Material
+    porosity: float = 0.0
+    """[0, 1]: share of vacuum lost through the surface (0 film and metal, 1 mesh); scales the seal by 1 - porosity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """What the parts lie in or on, fixed in the world; its inner floor is at z = 0 around the origin."""
+
+    kind: Literal["tote", "carton", "table"]
+    mesh: Mesh
+    boxes: tuple[tuple[Float64Array, Float64Array], ...]
+    """Collision boxes, each (half sizes (3,), centre (3,)), world frame, axis-aligned."""
+    inner_size: tuple[float, float, float]
+    """(x, y, z): free length, width and wall height (0 for a table), metres."""
+    material: Material
+
+
+@dataclass(frozen=True)
+class Light:
+    """One light, world frame."""
+
+    kind: Literal["directional", "point", "spot"]
+    position: tuple[float, float, float]
+    direction: tuple[float, float, float]
+    color: tuple[float, float, float]
+    """Linear RGB in [0, 1]."""
+    intensity: float
+    """Illuminance in lux (directional) or luminous intensity in candela (point, spot)."""
+    shadows: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """The ground far below or around the container: what the camera sees behind everything."""
+
+    height_m: float
+    """World z of the plane; <= 0."""
+    half_size_m: float
+    material: Material
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Everything of a scene that changes pictures but no label."""
+
+    lights: tuple[Light, ...]
+    ambient: tuple[float, float, float]
+    """Linear RGB of the uniform sky, in [0, 1]."""
+    ambient_lux: float
+    exposure: float
+    """Multiplies the picture before tone mapping; 1 is the renderer's default."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """One instance of a part in the settled scene. Its instance id is its index in the scene + 1."""
+
+    part: int
+    """Index into `Scene.parts`."""
+    T_world_part: Float64Array
+    """(4, 4)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A settled bin with cameras and lights: enough to render and to label every view."""
+
+    id: str
+    parts: tuple[Part, ...]
+    placements: tuple[Placement, ...]
+    container: Container
+    floor: Floor
+    look: Look
+    cameras: tuple[Camera, ...]
