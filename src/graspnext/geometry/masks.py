@@ -41,8 +41,11 @@ def decode(size: tuple[int, int], counts: str) -> BoolArray:
         raise ValueError("a run length is negative or longer than the mask")
     if runs.sum() != height * width:
         raise ValueError(f"runs cover {int(runs.sum())} pixels but the mask has {height * width}")
-    values = np.arange(runs.size) % 2 == 1
-    return np.repeat(values, runs).reshape((height, width), order="F")
+    flat = np.zeros(height * width, dtype=np.bool_)
+    start = int(runs[0]) if runs.size else 0
+    inner = runs[1 : runs.size - runs.size % 2]  # the background before and after, most of a mask, is there already
+    flat[start : start + int(inner.sum())] = np.repeat(np.arange(inner.size) % 2 == 0, inner)
+    return flat.reshape((height, width), order="F")
 
 
 def _compress(runs: Int64Array) -> str:

@@ -9,11 +9,11 @@ from graspnext.errors import ConfigError
 
 @dataclass(frozen=True)
 class CupConfig:
-    """A bellows cup on a straight tool. Defaults: a common 1.5-bellows cup of 30 mm."""
+    """A bellows cup on a straight tool. Defaults: a common 1.5-bellows cup of 20 mm."""
 
-    radius_m: float = 0.015
+    radius_m: float = 0.01
     """Radius of the sealing lip."""
-    compliance_m: float = 0.003
+    compliance_m: float = 0.004
     """How far the lip follows a surface off its plane before air leaks."""
     vacuum_pa: float = 60e3
     """Working vacuum below ambient pressure."""
@@ -23,7 +23,7 @@ class CupConfig:
     """Holding force over load at which the wrench score reaches 1."""
     approach_cone_rad: float = 1.05
     """Largest angle between the approach direction and straight down; beyond it the score is 0."""
-    tool_radius_m: float = 0.02
+    tool_radius_m: float = 0.015
     """Radius of the gripper body behind the cup that must stay free of other parts and walls."""
     tool_length_m: float = 0.15
     """Length of that body."""

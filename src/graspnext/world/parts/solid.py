@@ -9,6 +9,7 @@ import numpy as np
 
 from graspnext.errors import ConfigError
 from graspnext.types import Float32Array
+from graspnext.world.parts.shapes import Solid
 from graspnext.world.scene import Material, Mesh, Part
 
 
@@ -67,3 +68,29 @@ def make_part(
         material=material,
         porosity=physics.porosity,
     )
+
+
+@dataclass(frozen=True)
+class Stuff:
+    """What a solid is made of."""
+
+    material: Material
+    density: float
+    """kg / m^3, mean over the volume that the surface encloses (contents and hollows included)."""
+    friction: float = 0.5
+    porosity: float = 0.0
+    """[0, 1]: share of vacuum lost through the surface."""
+
+
+def part_of(name: str, family: str, solid: Solid, stuff: Stuff) -> Part:
+    """The part of a solid of even density, with the solid's own convex pieces.
+
+    Raises:
+        ConfigError: The solid encloses no volume.
+    """
+    corners = solid.vertices[solid.faces]  # (F, 3, 3)
+    volume = float(np.einsum("fi,fi->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))) / 6
+    mesh = Mesh(solid.vertices.astype(np.float32), solid.faces, np.clip(solid.uv, 0, 1).astype(np.float32))
+    physics = Physics(max(volume * stuff.density, 1e-3), stuff.friction, stuff.porosity)
+    hulls = [hull.astype(np.float32) for hull in solid.hulls]
+    return make_part(name, family, mesh, physics=physics, material=stuff.material, hulls=hulls)

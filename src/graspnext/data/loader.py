@@ -1,0 +1,284 @@
+"""Endless training batches that depend only on (seed, number of the batch), made here or by worker processes.
+
+Batch k holds samples k * B ... (k + 1) * B - 1 of an endless stream: one permutation of the split after another, each
+drawn from (seed, epoch), each sample augmented from (seed, epoch, position). Training can therefore stop and go on
+anywhere, and the number of workers changes nothing but speed.
+
+Workers are plain child processes that speak over their own pipes, without torch. A pipe closes with either of its
+ends, so no worker outlives the loader, not even when the loader's process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graspnext.data.augmentation import AugmentationConfig, augment
+from graspnext.data.reader import Dataset
+from graspnext.data.sample import Sample
+from graspnext.errors import ConfigError, DatasetError, GraspNextError
+from graspnext.types import Targets
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class LoaderConfig:
+    """How batches are made."""
+
+    batch_size: int = 8
+    workers: int = 1
+    """Processes that make batches ahead; 0 makes them in this process when they are asked for."""
+    prefetch: int = 2
+    """Batches that each worker keeps ready."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError("batch_size", self.batch_size, "1 or more")
+        if not 0 <= self.workers <= 256:
+            raise ConfigError("workers", self.workers, "in 0 ... 256")
+        if not 1 <= self.prefetch <= 64:
+            raise ConfigError("prefetch", self.prefetch, "in 1 ... 64")
+
+
+class SampleStream:
+    """The endless stream of augmented samples of one split, by number."""
+
+    def __init__(self, dataset: Dataset, split: str, augmentation: AugmentationConfig, seed: int) -> None:
+        """Look up the split's views.
+
+        Raises:
+            UnknownNameError: No split has that name.
+            DatasetError: The split is empty.
+            ConfigError: The seed is negative.
+        """
+        if seed < 0:
+            raise ConfigError("seed", seed, "0 or more")
+        self._dataset = dataset
+        self._entries = dataset.split(split)
+        if not self._entries:
+            raise DatasetError(dataset.root, f"its split '{split}' is empty", "make a dataset with more scenes")
+        self._augmentation = augmentation
+        self._seed = seed
+        self._epoch = -1
+        self._order: list[int] = []
+
+    def __len__(self) -> int:
+        """Number of views in one epoch."""
+        return len(self._entries)
+
+    def sample(self, number: int) -> Sample:
+        """Sample 0, 1, ... of the stream.
+
+        Raises:
+            DatasetError: The view cannot be read.
+        """
+        epoch, position = divmod(number, len(self._entries))
+        if epoch != self._epoch:
+            shuffle = np.random.default_rng([self._seed, epoch])
+            self._epoch, self._order = epoch, shuffle.permutation(len(self._entries)).tolist()
+        view = self._dataset.read(self._entries[self._order[position]], depth=False)
+        return augment(view, self._augmentation, rng=np.random.default_rng([self._seed, epoch, position]))
+
+    def batch(self, step: int, batch_size: int) -> list[Sample]:
+        """The samples of batch `step`.
+
+        Raises:
+            DatasetError: A view cannot be read.
+        """
+        return [self.sample(number) for number in range(step * batch_size, (step + 1) * batch_size)]
+
+
+class TrainLoader:
+    """Batches for training: pictures and targets as torch tensors on the CPU."""
+
+    def __init__(
+        self, dataset: Dataset, split: str, augmentation: AugmentationConfig, config: LoaderConfig, seed: int
+    ) -> None:
+        """Prepare the stream; workers start with the first batch.
+
+        Raises:
+            UnknownNameError: No split has that name.
+            DatasetError: The split is empty.
+            ConfigError: The seed is negative.
+        """
+        self._stream = SampleStream(dataset, split, augmentation, seed)
+        self._task = _Task(dataset.root, split, augmentation, config, seed)
+
+    def __len__(self) -> int:
+        """Number of views in one epoch."""
+        return len(self._stream)
+
+    def batches(self, start_step: int) -> Iterator[tuple[torch.Tensor, list[Targets]]]:
+        """Batches `start_step`, `start_step + 1`, ... without end; closing the iterator ends its workers.
+
+        Returns:
+            Pairs of images (B, 3, S, S) uint8, RGB, and B targets.
+
+        Raises:
+            DatasetError: A view cannot be read, or a worker died.
+        """
+        config = self._task.config
+        crew = _Crew(self._task, start_step) if config.workers else None
+        step = start_step
+        try:
+            while True:
+                samples = crew.batch(step) if crew else None
+                if samples is None:  # no crew, or its worker met an error: meet it here, where it can be raised
+                    samples = self._stream.batch(step, config.batch_size)
+                yield collate(samples)
+                step += 1
+        finally:
+            if crew:
+                crew.close()
+
+
+def collate(samples: list[Sample]) -> tuple[torch.Tensor, list[Targets]]:
+    """Samples of one size as images (B, 3, S, S) uint8 and their targets."""
+    import torch
+
+    images = torch.from_numpy(np.stack([sample.image for sample in samples]))  # (B, S, S, 3)
+    return images.permute(0, 3, 1, 2).contiguous(), [targets_of(sample) for sample in samples]
+
+
+def targets_of(sample: Sample) -> Targets:
+    """The targets of one sample as tensors on the CPU."""
+    import torch
+
+    names = ("boxes", "visible_masks", "amodal_masks", "occluded", "centers", "ignore", "suction")
+    return Targets(**{name: torch.from_numpy(np.ascontiguousarray(getattr(sample, name))) for name in names})
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that a worker needs to know."""
+
+    root: Path
+    split: str
+    augmentation: AugmentationConfig
+    config: LoaderConfig
+    seed: int
+
+
+class _Crew:
+    """Worker processes; worker w makes batches start + w, start + w + W, ..."""
+
+    def __init__(self, task: _Task, start: int) -> None:
+        self._start = start
+        self._root = task.root
+        self._workers = [_Worker(task, start + index) for index in range(task.config.workers)]
+
+    def batch(self, step: int) -> list[Sample] | None:
+        """Batch `step`, asked for in rising order; None when its worker met an error."""
+        worker = self._workers[(step - self._start) % len(self._workers)]
+        result = worker.results.get()
+        if result is _ENDED:
+            code = worker.process.wait()
+            raise DatasetError(
+                self._root, f"a loader worker ended with code {code}", "free memory, or use fewer workers"
+            )
+        return None if result is None else [_unpack(parts) for parts in result]
+
+    def close(self) -> None:
+        """End all workers and wait for them."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.close()
+
+
+_ENDED = object()
+
+
+class _Worker:
+    """One child process and the thread that takes in what it makes."""
+
+    def __init__(self, task: _Task, first: int) -> None:
+        self.results: queue.Queue[Any] = queue.Queue(maxsize=task.config.prefetch)
+        self._closed = threading.Event()
+        command = [sys.executable, "-c", "from graspnext.data.loader import work; work()"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # a worker dead already: `batch` reports it
+            pickle.dump((task, first), self.process.stdin)
+            self.process.stdin.flush()  # stays open: its end tells the worker that we are gone
+        self._thread = threading.Thread(target=self._take_in, daemon=True)
+        self._thread.start()
+
+    def _take_in(self) -> None:
+        assert self.process.stdout is not None
+        result: Any = None
+        while result is not _ENDED and not self._closed.is_set():
+            try:
+                result = pickle.load(self.process.stdout)
+            except (EOFError, pickle.UnpicklingError, OSError, ValueError):  # cut short when the worker dies
+                result = _ENDED
+            while not self._closed.is_set():
+                try:
+                    self.results.put(result, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
+
+    def close(self) -> None:
+        """Wait for the killed process and the thread, and close the pipes."""
+        self._closed.set()
+        self.process.wait()
+        self._thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # unsent bytes for a process that is gone
+                    pipe.close()
+
+
+def work() -> None:
+    """Body of a worker process: reads its task from stdin, writes batches to stdout until a pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the loader's process decides; its end closes the pipes
+    output = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
+    os.dup2(2, 1)  # whatever a library may print must not get between the batches
+    task, step = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_loader, daemon=True).start()
+    dataset = Dataset(task.root)
+    stream = SampleStream(dataset, task.split, task.augmentation, task.seed)
+    while True:
+        try:
+            result = [_pack(sample) for sample in stream.batch(step, task.config.batch_size)]
+        except GraspNextError:
+            result = None
+        try:
+            pickle.dump(result, output, protocol=5)
+            output.flush()
+        except BrokenPipeError:
+            os._exit(0)  # nobody listens; a normal exit would try to flush again
+        step += task.config.workers
+
+
+def _end_with_loader() -> None:
+    sys.stdin.buffer.read()  # returns when the loader's end closes
+    os._exit(0)
+
+
+def _pack(sample: Sample) -> dict[str, Any]:
+    """A sample with one bit a mask pixel: an eighth of the bytes to send."""
+    masks = np.packbits(np.stack([sample.visible_masks, sample.amodal_masks]), axis=None)
+    return vars(replace(sample, visible_masks=None, amodal_masks=None)) | {"masks": masks}  # type: ignore[arg-type]
+
+
+def _unpack(parts: dict[str, Any]) -> Sample:
+    shape = (2, len(parts["boxes"]), *parts["image"].shape[:2])
+    bits = np.unpackbits(parts.pop("masks"), count=int(np.prod(shape))).view(bool).reshape(shape)
+    return Sample(**(parts | {"visible_masks": bits[0], "amodal_masks": bits[1]}))

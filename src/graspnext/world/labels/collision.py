@@ -1,0 +1,107 @@
+"""Can the tool reach a point without touching anything else? Judged by rays at the whole scene."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graspnext.geometry import rotations
+from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array
+from graspnext.world.cup import CupConfig
+from graspnext.world.labels.rays import Tracer
+from graspnext.world.labels.surface import tangents
+from graspnext.world.scene import Scene
+
+_BODY_RAYS = 8
+"""Lines along the body's side, and spokes of its lower end."""
+_LIP_RAYS = ((1.0, 12), (0.5, 4))
+"""Rings under the cup: share of its radius, rays."""
+
+
+class SceneSolid:
+    """All placements and the container as one mesh in the world frame."""
+
+    def __init__(self, scene: Scene) -> None:
+        vertices: list[Float32Array] = [scene.container.mesh.vertices]
+        faces: list[Int32Array] = [scene.container.mesh.faces]
+        offset = len(scene.container.mesh.vertices)
+        for placement in scene.placements:
+            mesh = scene.parts[placement.part].mesh
+            world = rotations.transform(placement.T_world_part, mesh.vertices.astype(np.float64))
+            vertices.append(world.astype(np.float32))
+            faces.append(mesh.faces + np.int32(offset))
+            offset += len(mesh.vertices)
+        self.tracer = Tracer(np.concatenate(vertices), np.concatenate(faces))
+        self._starts = np.cumsum([0, *(len(item) for item in faces)])
+
+    def faces_of(self, placement: int) -> range:
+        """The faces that belong to one placement."""
+        return range(int(self._starts[placement + 1]), int(self._starts[placement + 2]))
+
+
+def tool_is_free(
+    solid: SceneSolid, placement: int, points: Float64Array, normals: Float64Array, cup: CupConfig
+) -> BoolArray:
+    """Whether cup and tool fit at points of one placement, with their axis along the normal: (N,) bool.
+
+    The cup, one radius high, must see nothing but its own part: the first thing under rays from its upper end is
+    that part, on the lip and half-way inside. The body behind it is a cylinder of `tool_radius_m`, from one cup
+    radius over the tangent plane on for `tool_length_m`: whatever crosses its axis, eight lines along its side or
+    eight spokes of its lower end blocks it, be it another part, the part itself, or the container. As the axis is
+    also the way in, a free tool has a free approach.
+
+    Args:
+        solid: Everything in the scene.
+        placement: The placement that the points lie on.
+        points: (N, 3) world frame, metres.
+        normals: (N, 3) unit, outward.
+        cup: The tool.
+    """
+    neck, low = max(cup.radius_m, cup.compliance_m), cup.compliance_m
+    free = np.asarray(
+        ~solid.tracer.blocked(points + normals * low, normals, neck + cup.tool_length_m - low), dtype=np.bool_
+    )
+    for test in (_spokes_free, _sides_free):
+        index = np.flatnonzero(free)
+        free[index] = test(solid.tracer, points[index] + normals[index] * neck, normals[index], cup)
+    index = np.flatnonzero(free)
+    free[index] = _cup_sees_only(solid, placement, points[index], normals[index], cup)
+    return free
+
+
+def _spokes_free(tracer: Tracer, ends: Float64Array, normals: Float64Array, cup: CupConfig) -> BoolArray:
+    """Nothing between the axis and the side at the body's lower end (N, 3)."""
+    spokes = _circle(normals, _BODY_RAYS) * cup.tool_radius_m  # (N, K, 3)
+    origins = np.repeat(ends, _BODY_RAYS, axis=0)
+    hit = tracer.blocked(origins, spokes.reshape(-1, 3), 1.0)
+    return np.asarray(~hit.reshape(-1, _BODY_RAYS).any(axis=1), dtype=np.bool_)
+
+
+def _sides_free(tracer: Tracer, ends: Float64Array, normals: Float64Array, cup: CupConfig) -> BoolArray:
+    """Nothing across the body's side, from its lower end (N, 3) to its upper."""
+    origins = ends[:, None] + _circle(normals, _BODY_RAYS) * cup.tool_radius_m  # (N, K, 3)
+    along = np.repeat(normals, _BODY_RAYS, axis=0)
+    hit = tracer.blocked(origins.reshape(-1, 3), along, cup.tool_length_m)
+    return np.asarray(~hit.reshape(-1, _BODY_RAYS).any(axis=1), dtype=np.bool_)
+
+
+def _cup_sees_only(
+    solid: SceneSolid, placement: int, points: Float64Array, normals: Float64Array, cup: CupConfig
+) -> BoolArray:
+    """The surface under lip and interior is the placement's own, not that of something lying over it."""
+    neck = max(cup.radius_m, cup.compliance_m)
+    rings = [points[:, None] + _circle(normals, count) * (share * cup.radius_m) for share, count in _LIP_RAYS]
+    origins = np.concatenate(rings, axis=1) + (normals * neck)[:, None]  # (N, K, 3)
+    directions = np.broadcast_to(-normals[:, None], origins.shape)
+    face = solid.tracer.hits(origins.reshape(-1, 3), directions.reshape(-1, 3)).face.reshape(origins.shape[:2])
+    own = solid.faces_of(placement)
+    return np.asarray(((face >= own.start) & (face < own.stop)).all(axis=1), dtype=np.bool_)
+
+
+def _circle(normals: Float64Array, count: int) -> Float64Array:
+    """Unit vectors (N, count, 3) evenly round each normal."""
+    first, second = tangents(normals)
+    angle = np.arange(count) * (2 * np.pi / count)
+    return np.asarray(
+        first[:, None] * np.cos(angle)[None, :, None] + second[:, None] * np.sin(angle)[None, :, None],
+        dtype=np.float64,
+    )

@@ -1,0 +1,97 @@
+"""`graspnext data`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graspnext.cli.main import main
+
+
+def test_a_sound_dataset_is_counted(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tiny_dataset)]) == 0
+    assert capsys.readouterr().out == "10 scenes, 20 views: no faults\n"
+
+
+def test_each_fault_is_a_line(tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(shutil.copytree(tiny_dataset, tmp_path / "broken"))
+    (root / "scenes/000001/0_depth.png").unlink()
+    (root / "scenes/000002/1_rgb.png").write_bytes(b"no picture")
+    report = tmp_path / "faults.json"
+    assert main(["data", "check", str(root), "--json", str(report)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("scenes/000001/0_depth.png: the file is missing; ")
+    assert lines[-1] == "10 scenes, 20 views: 3 faults"  # the picture: another hash, and no picture
+    content = json.loads(report.read_text())
+    assert (content["scenes"], content["views"], len(content["faults"])) == (10, 20, 3)
+    assert content["faults"][0]["file"] == "scenes/000001/0_depth.png"
+
+
+def test_json_on_standard_output_stands_alone(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tiny_dataset), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"scenes": 10, "views": 20, "faults": []}
+
+
+def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tmp_path / "nowhere")]) == 2
+    assert "dataset.json: the file is missing" in capsys.readouterr().out
+
+
+def test_show_writes_a_sheet_of_as_many_views_as_asked_for(tiny_dataset: Path, tmp_path: Path) -> None:
+    heights = []
+    for count in (1, 3):
+        out = tmp_path / f"{count}.png"
+        words = ["--views", str(count), "--split", "train", "--panel-px", "64"]
+        assert main(["data", "show", str(tiny_dataset), "--out", str(out), *words]) == 0
+        heights.append(Image.open(out).height - 6)
+    assert heights[1] == 3 * heights[0]
+
+
+def test_the_seed_chooses_the_views(tiny_dataset: Path, tmp_path: Path) -> None:
+    sheets = []
+    for number, seed in enumerate((1, 1, 2)):
+        out = tmp_path / f"{number}.png"
+        words = ["--views", "2", "--seed", str(seed), "--panel-px", "64"]
+        assert main(["data", "show", str(tiny_dataset), "--out", str(out), *words]) == 0
+        sheets.append(np.asarray(Image.open(out)))
+    np.testing.assert_array_equal(sheets[0], sheets[1])
+    assert not np.array_equal(sheets[0], sheets[2])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "sheet.gif"], "sheet.gif"),
+        (["--out", "sheet.png", "--views", "0"], "views is 0"),
+        (["--out", "sheet.png", "--seed", "-1"], "seed is -1"),
+    ],
+)
+def test_bad_values_are_one_clear_message(
+    tiny_dataset: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["data", "show", str(tiny_dataset), *words])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_show_says_what_is_wrong_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "show", str(tmp_path), "--out", str(tmp_path / "x.png")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("words", [[], ["check"], ["show"]])
+def test_help_has_examples(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["data", *words, "--help"])
+    assert end.value.code == 0
+    assert f"graspnext data {words[0] if words else 'check'} " in capsys.readouterr().out
