@@ -1,0 +1,132 @@
+"""`graspnext evaluate`: a training run or a bundle, measured on a dataset."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from graspnext.cli.output import emit_json, progress
+from graspnext.errors import ConfigError, RunError
+from graspnext.types import Prediction, UInt8Array
+
+TABLE = (
+    ("amodal box AP", "amodal_box_ap"),
+    ("  at IoU 0.50", "amodal_box_ap50"),
+    ("visible mask AP", "visible_mask_ap"),
+    ("  at IoU 0.50", "visible_mask_ap50"),
+    ("amodal mask AP", "amodal_mask_ap"),
+    ("  at IoU 0.50", "amodal_mask_ap50"),
+    ("occlusion accuracy", "occlusion_accuracy"),
+    ("  F1", "occlusion_f1"),
+    ("  instances asked (matched)", "matched_share"),
+    ("centre-of-mass AP", "center_of_mass_ap"),
+    ("  median error, px", "center_of_mass_median_px"),
+    ("heatmap MSE", "heatmap_mse"),
+    ("suction precision at 1", "suction_precision_at_1"),
+    ("  at 5", "suction_precision_at_5"),
+)
+"""What is printed, and the metric's name."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Measure a training run or a bundle on a dataset.
+
+    Examples:
+      graspnext evaluate runs/fast --data bins
+      graspnext evaluate runs/fast --data bins --split novel --size 1184 --json novel.json
+      graspnext evaluate bundles/fast --data bins --runtime onnxruntime --limit 100
+
+    AP, accuracy, F1 and precision are fractions. Box and mask AP: COCO 0.50:0.95, 100 detections, without classes.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|BUNDLE")]
+    """Folder of a training run or of a bundle."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Dataset folder."""
+    split: Literal["train", "val", "test", "novel"] = "test"
+    """Which views."""
+    size: Annotated[int | None, tyro.conf.arg(metavar="S")] = None
+    """Side of the network's input, px, for a run; the dataset's own size, rounded up to 32, when not given."""
+    runtime: Literal["openvino", "onnxruntime"] = "openvino"
+    """What executes a bundle."""
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """At most so many views, spread evenly over the split."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the measurements there; - is standard output."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; the arguments are those after `evaluate`."""
+    command = tyro.cli(Command, prog="graspnext evaluate", args=list(arguments))
+    from graspnext.data.reader import Dataset
+    from graspnext.learning.evaluate import evaluate
+
+    dataset = Dataset(command.data)
+    predict, about = open_model(command, max(dataset.info.image_size))
+    result = evaluate(
+        predict,
+        dataset,
+        command.split,
+        limit=command.limit,
+        track=lambda entries, total: progress(entries, total=total, label=f"evaluating on {command.split}"),
+    )
+    result = {"model": str(command.model), **about, "data": str(command.data), **result}
+    if str(command.json) != "-":
+        sys.stdout.write(table(result))
+    emit_json(result, command.json)
+    return 0
+
+
+def open_model(command: Command, view_size: int) -> tuple[Callable[[UInt8Array], Prediction], dict[str, Any]]:
+    """What predicts, and what the report says about it.
+
+    Args:
+        command: Its model, size and runtime count.
+        view_size: Longer side of the dataset's views, px.
+
+    Raises:
+        RunError: The folder is neither a run nor a bundle, or the run is damaged.
+        BundleError: The bundle is damaged.
+        ConfigError: A size was given for a bundle, or one that the network cannot take.
+    """
+    if (command.model / "config.json").is_file():
+        from graspnext.learning.checkpoint import load_run
+        from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
+
+        network, _, record = load_run(command.model)
+        size = command.size or -(-view_size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+        about = {"input_size": size, "step": record["step"], "finished": record["finished"]}
+        return Pipeline(network, size).predict, about
+    if (command.model / "card.json").is_file():
+        from graspnext.geometry.predictions import EVALUATION_MIN_SCORE
+        from graspnext.runtime.predictor import Predictor
+
+        if command.size is not None:
+            raise ConfigError("--size", command.size, "left out for a bundle, whose input size is fixed")
+        predictor = Predictor(command.model, runtime=command.runtime)
+        return lambda image: predictor.predict(image, min_score=EVALUATION_MIN_SCORE), {"runtime": command.runtime}
+    raise RunError(
+        command.model,
+        "neither a training run (config.json) nor a bundle (card.json)",
+        "give the folder of graspnext train or graspnext export",
+    )
+
+
+def table(result: dict[str, Any]) -> str:
+    """The measurements for people."""
+    metrics = result["metrics"]
+    lines = [
+        f"{result['model']} on {result['split']} of {result['data']}: "
+        f"{metrics['num_views']} views, {metrics['num_instances']} instances"
+    ]
+    for label, name in TABLE:
+        value = metrics[name]
+        lines.append(f"  {label:<28} {'-' if value is None else f'{value:.4f}'}")
+    lines.append(f"  {'time per view, ms (median)':<28} {result['predict_ms_p50']:.1f}")
+    return "\n".join(lines) + "\n"

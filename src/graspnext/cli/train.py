@@ -1,0 +1,70 @@
+"""`graspnext train`: a network from a dataset."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+DESCRIPTION = """Train a network on a dataset.
+
+Examples:
+  graspnext train fast --data bins --out runs/fast
+  graspnext train fast --data bins --out runs/fast --resume
+  graspnext train fast --data bins --out runs/long --recipe.steps 40000 --recipe.seed 1
+  graspnext train tiny --data bins --out runs/smoke --recipe smoke
+
+--recipe NAME (cpu or smoke; cpu when left out) is where to start from, --recipe.FIELD changes one number of it.
+A run that was stopped goes on with the same command and --resume, and ends in the same weights.
+Under Linux, this in the environment makes training on a CPU 5 to 9 % faster:
+GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; the arguments are those after `train`."""
+    from graspnext.learning.recipes import Recipe, find_recipe
+
+    name, words = take_recipe(list(arguments))
+    start = find_recipe(name)
+
+    def train(
+        preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")],
+        data: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+        out: Annotated[Path, tyro.conf.arg(metavar="RUN")],
+        recipe: Recipe = start,
+        resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    ) -> int:
+        """Train.
+
+        Args:
+            preset: Network to train: fast, tiny, ...
+            data: Dataset folder; its train split is learnt from.
+            out: Folder of the run.
+            recipe: Every number of the training.
+            resume: Go on with the run in RUN, or start it where there is none.
+        """
+        from graspnext.learning.train import train as run_training
+        from graspnext.network.presets import find_preset
+
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+        weights = run_training(find_preset(preset), data=data, out=out, recipe=recipe, resume=resume)
+        sys.stdout.write(f"{weights}\n")
+        return 0
+
+    return int(tyro.cli(train, prog="graspnext train", description=DESCRIPTION, args=words))
+
+
+def take_recipe(words: list[str]) -> tuple[str, list[str]]:
+    """The name after `--recipe` (cpu when it is not given), and the other words."""
+    name, others = "cpu", []
+    while words:
+        word = words.pop(0)
+        if word == "--recipe" and words and not words[0].startswith("-"):
+            name = words.pop(0)
+        elif word.startswith("--recipe="):
+            name = word.removeprefix("--recipe=")
+        else:
+            others.append(word)
+    return name, others

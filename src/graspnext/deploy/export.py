@@ -1,0 +1,237 @@
+"""A training run becomes a bundle: frozen, measured against itself in every runtime, and written in one piece."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from graspnext import __version__
+from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
+from graspnext.deploy.verify import Tolerance, check_frames, faults, worst
+from graspnext.errors import BundleError, ConfigError, OutputError, RunError
+from graspnext.files import make_folder, output_errors, write_bytes, write_json
+from graspnext.geometry.predictions import OUTPUT_NAMES
+from graspnext.learning.checkpoint import load_run
+from graspnext.network.config import NetworkConfig
+from graspnext.network.cost import profile_network
+from graspnext.network.pipeline import Pipeline
+from graspnext.runtime.backend import BACKENDS, open_backend
+from graspnext.runtime.bundle import open_bundle
+from graspnext.runtime.card import CARD_FILE, MODEL_FILE, Card
+from graspnext.types import UInt8Array
+
+OPSET = 18
+PRECISIONS = ("fp16", "fp32")
+_EXAMPLE_SHAPE = (96, 160, 3)
+"""Of the image that the graph is traced with: not square, so that nothing takes rows for columns."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How a run is frozen."""
+
+    input_size: int = 640
+    """Side px of the square that images are resized into, inside the model; a multiple of 32."""
+    precision: str = "fp16"
+    """How weights are stored: fp16 halves the file; arithmetic stays float32 unless the runtime is asked otherwise."""
+    name: str = "graspnext"
+    """Of the network, for the card."""
+    metrics: tuple[Path, ...] = ()
+    """Files that `graspnext evaluate --json` wrote, one a split, to go into the card."""
+    seed: int = 0
+    """Of the frames that the runtimes are compared on."""
+
+    def __post_init__(self) -> None:
+        if self.input_size <= 0 or self.input_size % 32:
+            raise ConfigError("input_size", self.input_size, "a positive multiple of 32")
+        if self.precision not in PRECISIONS:
+            raise ConfigError("precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+
+
+def export_bundle(run: Path, out: Path, *, config: ExportConfig) -> Path:
+    """Freeze a training run into a bundle, compare all runtimes with the trained network, and write it.
+
+    Args:
+        run: Folder of `graspnext train`.
+        out: The bundle's folder. A bundle that is already there is replaced at the end, anything else is refused.
+        config: How.
+
+    Returns:
+        `out`.
+
+    Raises:
+        RunError: The run cannot be read.
+        BundleError: A runtime does not agree with the trained network; nothing is written.
+        OutputError: `out` cannot be written, or holds something that is no bundle.
+    """
+    _refuse_other_content(out)
+    network, architecture, record = load_run(run)
+    metrics = read_metrics(config.metrics)
+    if config.precision == "fp16":
+        round_weights(network)
+    pipeline = Pipeline(network, config.input_size)
+    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    make_folder(aside)
+    try:
+        model = freeze(pipeline, half=config.precision == "fp16")
+        write_bytes(aside / MODEL_FILE, model)
+        card = _card(pipeline, architecture, record, model, config).model_copy(update={"metrics": metrics})
+        write_json(aside / CARD_FILE, card.model_dump(mode="json"))
+        verified = verify(aside, pipeline, seed=config.seed)
+        write_json(aside / CARD_FILE, card.model_copy(update={"verified": verified}).model_dump(mode="json"))
+        open_bundle(aside)
+        _replace(aside, out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return out
+
+
+def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
+    """The pipeline as the bytes of an ONNX model: image (H, W, 3) uint8 of any size in, `OUTPUT_NAMES` out.
+
+    Args:
+        pipeline: In evaluation mode.
+        half: Store weights that are float16 values as float16 (see `onnx_file.store_as_half`).
+    """
+    example = torch.zeros(_EXAMPLE_SHAPE, dtype=torch.uint8)
+    dimensions = {0: torch.export.Dim("height", min=1), 1: torch.export.Dim("width", min=1)}
+    chatter = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir", "onnxscript")]
+    levels = [logger.level for logger in chatter]
+    for logger in chatter:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside the exporter
+            program = torch.onnx.export(
+                pipeline,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=list(OUTPUT_NAMES),
+                dynamic_shapes={"image": dimensions},
+                verbose=False,
+            )
+    finally:
+        for logger, level in zip(chatter, levels, strict=True):
+            logger.setLevel(level)
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    strip(model)
+    keep_reduced_axes(model)
+    if half:
+        store_as_half(model)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def verify(bundle: Path, pipeline: Pipeline, *, seed: int, tolerance: Tolerance | None = None) -> dict[str, float]:
+    """Compare a bundle in every runtime with the pipeline that it was frozen from.
+
+    Returns:
+        `<runtime>_<quantity>` -> largest difference over the frames.
+
+    Raises:
+        BundleError: A difference is beyond the tolerance.
+    """
+    frames = check_frames(rng=np.random.default_rng(seed))
+    references = [reference_outputs(pipeline, frame) for frame in frames]
+    opened = open_bundle(bundle)
+    measured: dict[str, float] = {}
+    for runtime in BACKENDS:
+        backend = open_backend(runtime, opened, num_threads=torch.get_num_threads())
+        found = worst(references, [backend.run(frame) for frame in frames])
+        said = faults(found, tolerance or Tolerance())
+        if said:
+            problem = f"{runtime} does not give what the trained network gives: {'; '.join(said)}"
+            raise BundleError(bundle, problem, "nothing was written; report this with the run's config.json")
+        measured |= {f"{runtime}_{name}": float(f"{value:.3g}") for name, value in found.items()}
+    return measured
+
+
+@torch.inference_mode()
+def reference_outputs(pipeline: Pipeline, image: UInt8Array) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """What the pipeline itself puts out on an image (H, W, 3), by `OUTPUT_NAMES`, as arrays."""
+    return {name: value.cpu().numpy() for name, value in pipeline(torch.from_numpy(image.copy()))._asdict().items()}
+
+
+def read_metrics(files: tuple[Path, ...]) -> dict[str, Any]:
+    """Split -> metrics, from files that `graspnext evaluate --json` wrote.
+
+    Raises:
+        RunError: A file is missing or not of that form, or two are of the same split.
+    """
+    metrics: dict[str, Any] = {}
+    for path in files:
+        try:
+            content = json.loads(path.read_text())
+            split, values = str(content["split"]), dict(content["metrics"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(path, f"no metrics ({error})", "give a file of graspnext evaluate --json") from error
+        if split in metrics:
+            raise RunError(path, f"a second file for the split '{split}'", "give one a split")
+        metrics[split] = values | ({"num_views": content["num_views"]} if "num_views" in content else {})
+    return metrics
+
+
+def _card(
+    pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[str, Any], model: bytes, config: ExportConfig
+) -> Card:
+    found = reference_outputs(pipeline, np.zeros(_EXAMPLE_SHAPE, dtype=np.uint8))
+    cost = profile_network(
+        architecture,
+        config.input_size,
+        proposals=architecture.rpn.proposals,
+        detections=architecture.max_detections,
+    )
+    return Card.model_validate(
+        {
+            "name": config.name,
+            "created_by": f"graspnext {__version__}",
+            "architecture": architecture.to_dict(),
+            "input_size": config.input_size,
+            "max_detections": len(found["scores"]),
+            "mask_size": found["visible_masks"].shape[-1],
+            "outputs": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in found.items()},
+            "weights": config.precision,
+            "training": _training(record),
+            "cost": {"params_m": round(cost.params_m, 6), "gmacs": round(cost.gmacs, 6)},
+            "files": {MODEL_FILE: {"sha256": hashlib.sha256(model).hexdigest(), "size_bytes": len(model)}},
+        }
+    )
+
+
+def _training(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run recorded about itself, without the architecture and without paths of the machine."""
+    kept = {name: value for name, value in record.items() if name not in {"preset", "schema_version"}}
+    if isinstance(kept.get("data"), str):
+        kept["data"] = Path(kept["data"]).name
+    return kept
+
+
+def _refuse_other_content(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and ((out / CARD_FILE).is_file() or not any(out.iterdir()))):
+        raise OutputError(out, "something that is not a bundle is there", "choose another folder")
+
+
+def _replace(aside: Path, out: Path) -> None:
+    """Put the whole new folder in place of the old one, if any."""
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    with output_errors(out):
+        if out.exists():
+            out.replace(old)
+        aside.replace(out)
+        shutil.rmtree(old, ignore_errors=True)

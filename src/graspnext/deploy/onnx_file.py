@@ -1,0 +1,109 @@
+"""What is done to an exported ONNX model before it is written: half-size weights, no trace of where it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+MIN_ELEMENTS = 256
+"""Smaller constants stay as they are: they are shapes, scales and biases, and save nothing."""
+
+
+def round_weights(module: nn.Module) -> None:
+    """Round the weights of convolutions and matrices to float16 values, in place; they stay float32.
+
+    Vectors (biases and normalisation statistics) keep their precision: they are few, and their range is wide.
+    """
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() >= 2 and parameter.is_floating_point():
+                parameter.copy_(parameter.half().float())
+
+
+def store_as_half(model: onnx.ModelProto) -> int:
+    """Store float32 initialisers whose values all are float16 values as such, each followed by a cast back.
+
+    Nothing is lost: the graph computes exactly what it did, in the precision that the runtime chooses.
+
+    Returns:
+        Bytes saved.
+    """
+    graph = model.graph
+    casts: list[onnx.NodeProto] = []
+    saved = 0
+    for tensor in graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if values.size < MIN_ELEMENTS or not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+        saved += values.nbytes - half.nbytes
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return saved
+
+
+def keep_reduced_axes(model: onnx.ModelProto) -> None:
+    """Let every reduction keep its axes, and drop them in a step of its own, in place; the results are the same.
+
+    OpenVINO's CPU plugin merges a multiplication by a constant vector into the reduction before it, and takes the
+    vector for one over the channels of the tensor before its axes were dropped: results are then garbage read from
+    beyond its end (openvino issue 23616, seen with 2026.4). It does not merge across the extra step.
+    """
+    for graph in _graphs(model):
+        nodes: list[onnx.NodeProto] = []
+        for node in graph.node:
+            nodes.append(node)
+            keep = next((a for a in node.attribute if a.name == "keepdims"), None)
+            if not node.op_type.startswith("Reduce") or keep is None or keep.i or len(node.input) < 2:
+                continue
+            keep.i = 1
+            result = node.output[0]
+            node.output[0] = f"{result}.kept"
+            nodes.append(onnx.helper.make_node("Squeeze", [node.output[0], node.input[1]], [result]))
+        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Drop names of files, stack traces and intermediate shapes that the exporter leaves in a model, in place."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    model.producer_name, model.producer_version = "graspnext", ""
+    for graph in _graphs(model):
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        del graph.value_info[:]
+        for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+            item.doc_string = ""
+            del item.metadata_props[:]
+    for function in model.functions:
+        function.doc_string = ""
+        del function.metadata_props[:]
+        del function.value_info[:]
+        for node in function.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    waiting = [model.graph]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                waiting += [attribute.g] if attribute.HasField("g") else []
+                waiting += attribute.graphs

@@ -1,0 +1,184 @@
+"""Weights and training state on disk: safetensors with JSON in the header, never pickle, whole at every instant."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from graspnext.errors import OutputError, RunError
+from graspnext.files import make_folder, output_errors, write_json
+from graspnext.network.build import build_network
+from graspnext.network.config import NetworkConfig
+from graspnext.network.network import Network
+
+CONFIG_FILE = "config.json"
+CHECKPOINT_FILE = "checkpoint/last.safetensors"
+CHECKPOINT_SUMMARY_FILE = "checkpoint/last.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything a run needs to go on. Random numbers need no state: they follow from the seed and the step."""
+
+    step: int
+    """Steps done; also the index of the next batch."""
+    elapsed_s: float
+    """Wall time spent so far, over all starts of the run."""
+    model: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header into one file that appears all at once.
+
+    Raises:
+        OutputError: The folder or the file cannot be written.
+    """
+    make_folder(path.parent)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A packed copy: safetensors takes neither channels-last tensors nor two that share memory.
+    packed = {
+        name: torch.empty(value.shape, dtype=value.dtype).copy_(value.detach()) for name, value in tensors.items()
+    }
+    with output_errors(path):
+        try:
+            save_file(packed, aside, {"header": json.dumps(header, allow_nan=False)})
+            aside.chmod(path.parent.stat().st_mode & 0o666)  # safetensors leaves it to its owner alone
+            with aside.open("rb") as stream:
+                os.fsync(stream.fileno())
+            aside.replace(path)
+        except SafetensorError as error:
+            raise OutputError(path, str(error), "check the free space of the disk and run again") from error
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read back what `save_tensors` wrote: the tensors (on the CPU) and the header.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("header", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError as error:
+        raise RunError(path, "there is no such file", "train first, or check the path") from error
+    except (SafetensorError, ValueError, OSError) as error:
+        raise RunError(path, f"the file is damaged ({error})", "restore it from a copy, or train again") from error
+
+
+def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
+    """Replace the run's checkpoint. A kill at any instant leaves the old one or the new one.
+
+    The step is in the header of the one file with the tensors, so the two cannot disagree; `last.json` repeats it
+    for readers.
+    """
+    groups = {"model": checkpoint.model, "average": checkpoint.average, "optimizer": checkpoint.optimizer}
+    tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
+    header = {"step": checkpoint.step, "elapsed_s": checkpoint.elapsed_s}
+    save_tensors(run / CHECKPOINT_FILE, tensors, header)
+    write_json(run / CHECKPOINT_SUMMARY_FILE, header)
+
+
+def load_checkpoint(run: Path) -> Checkpoint | None:
+    """The run's last checkpoint, or None when it was stopped before its first.
+
+    Raises:
+        RunError: The checkpoint is damaged.
+    """
+    path = run / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    tensors, header = load_tensors(path)
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for key, value in tensors.items():
+        group, _, name = key.partition("/")
+        groups.setdefault(group, {})[name] = value
+    if not {"step", "elapsed_s"} <= header.keys():
+        raise RunError(path, "the header lacks the step", "restore it from a copy, or train again")
+    return Checkpoint(
+        step=int(header["step"]),
+        elapsed_s=float(header["elapsed_s"]),
+        model=groups["model"],
+        average=groups["average"],
+        optimizer=groups["optimizer"],
+    )
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], source: Path) -> None:
+    """Put weights into a network that must have exactly these tensors.
+
+    Raises:
+        RunError: Tensors are missing, left over, or of another shape; the message names them.
+    """
+    own = network.state_dict()
+    faults = [f"missing {name}" for name in sorted(own.keys() - weights.keys())]
+    faults += [f"unexpected {name}" for name in sorted(weights.keys() - own.keys())]
+    faults += [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & weights.keys())
+        if own[name].shape != weights[name].shape
+    ]
+    if faults:
+        shown = ", ".join(faults[:5]) + (f", and {len(faults) - 5} more" if len(faults) > 5 else "")
+        raise RunError(source, f"the weights do not fit the network: {shown}", "use the preset they were trained with")
+    network.load_state_dict(weights)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The run's `config.json`: preset, recipe, dataset, versions and hardware.
+
+    Raises:
+        RunError: The folder is not a run, or the file is damaged.
+    """
+    path = run / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RunError(run, f"not a training run (no {CONFIG_FILE})", "give the folder of `graspnext train`") from error
+    except (OSError, ValueError) as error:
+        raise RunError(path, f"cannot be read ({error})", "restore it from a copy, or train again") from error
+    if not isinstance(config, dict) or not isinstance(config.get("preset"), dict):
+        raise RunError(path, "holds no network configuration", "restore it from a copy, or train again")
+    return config
+
+
+def load_run(run: Path) -> tuple[Network, NetworkConfig, dict[str, Any]]:
+    """The network of a training run with its averaged weights, in evaluation mode on the CPU.
+
+    A run that is not finished gives the averaged weights of its last checkpoint.
+
+    Returns:
+        The network, its configuration, and the content of `config.json` with `step` (steps trained) and `finished`.
+
+    Raises:
+        RunError: The folder is not a run, has no weights yet, is damaged, or does not fit its own configuration.
+    """
+    record = read_config(run)
+    config = NetworkConfig.from_dict(record["preset"])
+    path = run / WEIGHTS_FILE
+    finished = path.exists()
+    if finished:
+        weights, header = load_tensors(path)
+        step = int(header.get("step", 0))
+    else:
+        checkpoint = load_checkpoint(run)
+        path = run / CHECKPOINT_FILE
+        if checkpoint is None:
+            raise RunError(run, "no weights yet", "let it reach its first checkpoint, or go on with --resume")
+        weights, step = checkpoint.average, checkpoint.step
+    network = build_network(config)
+    load_weights(network, weights, path)
+    return network.eval(), config, {**record, "step": step, "finished": finished}

@@ -1,0 +1,221 @@
+"""The six-task network: its parts are given to it, it only says in which order they work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from graspnext.network import boxes as box_ops
+from graspnext.network.blocks.roi import RoiLevels, pool_by_gather, pool_by_kernel
+from graspnext.network.config import LossWeights
+from graspnext.network.heads.box import CODER_WEIGHTS, BoxHead
+from graspnext.network.heads.center import locate_centers
+from graspnext.network.heads.dense import DenseHead
+from graspnext.network.heads.mask import MaskHead
+from graspnext.network.losses.box import box_losses
+from graspnext.network.losses.dense import center_loss, center_target, suction_loss
+from graspnext.network.losses.mask import crop_masks, mask_loss, occlusion_loss
+from graspnext.network.losses.rpn import assign_locations, rpn_losses
+from graspnext.network.nms import suppress
+from graspnext.network.rpn import RegionProposals
+from graspnext.network.sampling import Rois, SamplingConfig, sample_box_rois, sample_mask_rois
+from graspnext.types import Targets
+
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+"""Colour statistics of ImageNet, RGB in [0, 1]."""
+DENSE_STRIDE = 4
+
+
+class Detections(NamedTuple):
+    """What the network says about one image: D = `max_detections` rows, best first, spare ones at score 0."""
+
+    scores: Tensor
+    """(D,) float32 in [0, 1]: expected IoU of the box, 0 for background."""
+    boxes: Tensor
+    """(D, 4) float32 amodal xyxy px of the network's input."""
+    visible_masks: Tensor
+    """(D, M, M) float32 probabilities over the box."""
+    amodal_masks: Tensor
+    """(D, M, M) float32 probabilities over the box."""
+    occluded: Tensor
+    """(D,) float32 probability."""
+    centers: Tensor
+    """(D, 2) float32 x, y px of the projected centre of mass."""
+    suction: Tensor
+    """(H / 4, W / 4) float32 in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkParts:
+    """What a network is made of."""
+
+    backbone: nn.Module
+    """Image to maps at strides 4 to 32."""
+    neck: nn.Module
+    """Those maps to pyramid levels of one width."""
+    rpn: RegionProposals
+    box_head: BoxHead
+    mask_head: MaskHead
+    dense_head: DenseHead
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What the network needs to know besides its parts."""
+
+    max_detections: int
+    roi_levels: RoiLevels
+    sampling: SamplingConfig
+    loss_weights: LossWeights
+
+
+class Network(nn.Module):
+    """Amodal boxes, visible masks, amodal masks, occlusion, centres of mass and suction scores from one image."""
+
+    def __init__(self, parts: NetworkParts, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.backbone = parts.backbone
+        self.neck = parts.neck
+        self.rpn = parts.rpn
+        self.box_head = parts.box_head
+        self.mask_head = parts.mask_head
+        self.dense_head = parts.dense_head
+        self.settings = settings
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Pyramid levels, strides 4 to 64, of images (B, 3, H, W) in [0, 1] float32."""
+        normalised = (images - self.get_buffer("mean")) / self.get_buffer("deviation")
+        levels: list[Tensor] = self.neck(self.backbone(normalised))
+        return levels
+
+    def forward(self, image: Tensor) -> Detections:
+        """Predict; shapes depend on (H, W) alone, so that the graph can be exported.
+
+        Args:
+            image: (1, 3, H, W) float32 in [0, 1], RGB; H and W multiples of 32.
+        """
+        size = (image.shape[2], image.shape[3])
+        levels = self.levels(image)
+        proposals, _ = self.rpn.propose(self.rpn(levels[1:]), 0, size, training=False)
+        (features,) = self._pool(levels, ([proposals], self.box_head.config.roi_size))
+        logits, deltas = self.box_head(features)
+        refined = box_ops.clip(box_ops.decode(deltas, proposals, CODER_WEIGHTS), size)
+        scores = torch.sigmoid(logits) * (box_ops.area(proposals) > 0)
+        boxes, scores = suppress(refined, scores, self.box_head.config.nms_iou, self.settings.max_detections)
+        (features,) = self._pool(levels, ([boxes], self.mask_head.config.roi_size))
+        visible, amodal, occluded = self.mask_head(features)
+        amodal_masks = torch.sigmoid(amodal)
+        center_logits, suction_logits = self.dense_head(levels[0])
+        centers = locate_centers(torch.sigmoid(center_logits[0]), DENSE_STRIDE, boxes, amodal_masks)
+        return Detections(
+            scores,
+            boxes,
+            torch.sigmoid(visible),
+            amodal_masks,
+            torch.sigmoid(occluded),
+            centers,
+            torch.sigmoid(suction_logits[0]),
+        )
+
+    def losses(self, images: Tensor, targets: Sequence[Targets], *, generator: torch.Generator) -> dict[str, Tensor]:
+        """All weighted losses of a batch by name, scalars; the total is their sum.
+
+        Args:
+            images: (B, 3, H, W) float32 in [0, 1] or uint8, RGB; H and W multiples of 32.
+            targets: One an image.
+            generator: Source of all randomness.
+        """
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        size = (images.shape[2], images.shape[3])
+        levels = self.levels(images.contiguous(memory_format=torch.channels_last))
+        losses = self._rpn_and_roi_losses(levels, targets, size, generator)
+        losses |= self._dense_losses(levels[0], targets)
+        weights = self.settings.loss_weights
+        return {name: value * getattr(weights, name) for name, value in losses.items()}
+
+    def _rpn_and_roi_losses(
+        self, levels: list[Tensor], targets: Sequence[Targets], size: tuple[int, int], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        output = self.rpn(levels[1:])
+        shapes = [(level.shape[2], level.shape[3]) for level in levels[1:]]
+        owners = [assign_locations(target, shapes, self.rpn.strides, self.rpn.config) for target in targets]
+        objectness, rpn_box = rpn_losses(output, owners, targets)
+        box_rois, mask_rois = [], []
+        with torch.no_grad():
+            for index, target in enumerate(targets):
+                proposals, _ = self.rpn.propose(output, index, size, training=True)
+                rois = sample_box_rois(proposals, target, self.settings.sampling, size, generator=generator)
+                box_rois.append(rois)
+                mask_rois.append(sample_mask_rois(rois, target, self.settings.sampling, size, generator=generator))
+        box_features, mask_features = self._pool(
+            levels,
+            ([rois.boxes for rois in box_rois], self.box_head.config.roi_size),
+            ([rois.boxes for rois in mask_rois], self.mask_head.config.roi_size),
+        )
+        score, delta = self._box_losses(box_features, box_rois, targets)
+        visible, amodal, occlusion = self._mask_losses(mask_features, mask_rois, targets)
+        return {
+            "rpn_objectness": objectness,
+            "rpn_box": rpn_box,
+            "box_score": score,
+            "box_delta": delta,
+            "visible_mask": visible,
+            "amodal_mask": amodal,
+            "occlusion": occlusion,
+        }
+
+    def _box_losses(self, features: Tensor, rois: Sequence[Rois], targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:
+        logits, deltas = self.box_head(features)
+        boxes, instance = torch.cat([r.boxes for r in rois]), torch.cat([r.instance for r in rois])
+        wanted = boxes.clone()
+        wanted[instance >= 0] = torch.cat(
+            [t.boxes[r.instance[r.instance >= 0]] for r, t in zip(rois, targets, strict=True)]
+        )
+        return box_losses(logits, deltas, boxes, wanted, instance >= 0)
+
+    def _mask_losses(
+        self, features: Tensor, rois: Sequence[Rois], targets: Sequence[Targets]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        visible, amodal, occluded = self.mask_head(features)
+        pairs = list(zip(rois, targets, strict=True))
+        size = self.mask_head.config.mask_size
+        want_visible = torch.cat([crop_masks(t.visible_masks, r.instance, r.boxes, size) for r, t in pairs])
+        want_amodal = torch.cat([crop_masks(t.amodal_masks, r.instance, r.boxes, size) for r, t in pairs])
+        want_occluded = torch.cat([t.occluded[r.instance] for r, t in pairs])
+        return (
+            mask_loss(visible, want_visible),
+            mask_loss(amodal, want_amodal),
+            occlusion_loss(occluded, want_occluded),
+        )
+
+    def _dense_losses(self, level: Tensor, targets: Sequence[Targets]) -> dict[str, Tensor]:
+        center_logits, suction_logits = self.dense_head(level)
+        size = (center_logits.shape[1], center_logits.shape[2])
+        heats, weights = zip(*[center_target(target, size, DENSE_STRIDE) for target in targets], strict=True)
+        return {
+            "center_of_mass": center_loss(center_logits, torch.stack(heats), torch.stack(weights)),
+            "suction": suction_loss(suction_logits, torch.stack([target.suction for target in targets])),
+        }
+
+    def _pool(self, levels: list[Tensor], *requests: tuple[Sequence[Tensor], int]) -> list[Tensor]:
+        """RoI features (R, C, size, size) of each request: the boxes of each image, and the cells along a side."""
+        rois = [(_with_image(boxes), size) for boxes, size in requests]
+        choice = self.settings.roi_levels
+        used = levels[: len(choice.strides)]
+        # The gathered form is for training on CPU only: exported graphs and GPUs have a kernel.
+        if self.training and used[0].device.type == "cpu":
+            return pool_by_gather(used, rois, choice)
+        return [pool_by_kernel(used, boxes, choice, size) for boxes, size in rois]
+
+
+def _with_image(boxes: Sequence[Tensor]) -> Tensor:
+    """Boxes of each image, (R_i, 4), as one (R, 5) with the image's index in front."""
+    return torch.cat([nn.functional.pad(b, (1, 0), value=float(index)) for index, b in enumerate(boxes)])

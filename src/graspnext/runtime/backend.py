@@ -1,0 +1,64 @@
+"""What a runtime must do, and which there are."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy.typing as npt
+
+from graspnext.errors import BundleError, UnknownNameError
+from graspnext.runtime.bundle import Bundle
+from graspnext.types import UInt8Array
+
+BACKENDS = {
+    "openvino": "graspnext.runtime.openvino_backend:OpenVinoBackend",
+    "onnxruntime": "graspnext.runtime.onnxruntime_backend:OnnxRuntimeBackend",
+}
+"""Runtime -> module and class; each takes the content of `model.onnx`."""
+
+
+class Backend(ABC):
+    """A compiled model. One call at a time: whoever shares it between threads holds a lock around `run`."""
+
+    name: str
+
+    @abstractmethod
+    def run(self, image: UInt8Array) -> dict[str, npt.NDArray[Any]]:
+        """The model's outputs by name (`geometry.predictions.OUTPUT_NAMES`) on one image (H, W, 3) uint8, RGB."""
+
+
+def find_backend(name: str) -> type[Backend]:
+    """The class of a runtime.
+
+    Raises:
+        UnknownNameError: There is no such runtime.
+    """
+    if name not in BACKENDS:
+        raise UnknownNameError("runtime", name, BACKENDS)
+    module, _, attribute = BACKENDS[name].partition(":")
+    backend: type[Backend] = getattr(importlib.import_module(module), attribute)
+    return backend
+
+
+def open_backend(name: str, bundle: Bundle, **options: Any) -> Backend:
+    """Compile a bundle's model for a runtime.
+
+    Args:
+        name: One of `BACKENDS`.
+        bundle: Checked by `open_bundle`.
+        **options: Of that backend's constructor.
+
+    Raises:
+        UnknownNameError: There is no such runtime.
+        MissingDependencyError: Its library is not installed.
+        BundleError: It cannot read the model.
+    """
+    backend_class: Any = find_backend(name)
+    try:
+        backend: Backend = backend_class(bundle.model, **options)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:200]
+        raise BundleError(bundle.path, f"{name} cannot load the model ({said})", "export the run again") from error
+    return backend

@@ -1,0 +1,243 @@
+"""Lets parts fall into their container until they lie still (MuJoCo).
+
+Bodies have the parts' own mass, centre of mass and inertia, and collide by their convex pieces. While they fall,
+invisible walls keep them above the container; the walls go before the parts come to rest, so nothing leans on air.
+What ends up outside is taken away. A scene that moves, overlaps by more than `PhysicsLimits.penetration_m` or blows
+up is refused rather than labelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graspnext.errors import SceneError
+from graspnext.geometry.rotations import from_quaternion, random_quaternion
+from graspnext.types import BoolArray, Float64Array
+from graspnext.world.scene import Container, Part, Placement
+
+if TYPE_CHECKING:
+    from graspnext.world.sampling import Contents
+
+
+@dataclass(frozen=True)
+class PhysicsLimits:
+    """When a scene counts as settled."""
+
+    timestep_s: float = 0.003
+    guard_s: float = 1.0
+    """How long the invisible walls above the container stand, at the least."""
+    min_s: float = 1.4
+    """No scene is taken for settled before this time."""
+    max_s: float = 4.0
+    still_m_s: float = 0.01
+    """Speed of a centre of mass below which a part lies still."""
+    still_rad_s: float = 0.2
+    checks: int = 3
+    """Times in a row, a tenth of a second apart, that all parts must be found still: what topples starts slowly."""
+    patience: float = 4.0
+    """At `max_s` a part may be this many times faster: it rocks in place, too slowly to matter."""
+    penetration_m: float = 1e-3
+    """Deepest overlap of two parts, or of a part and the container, in a settled scene."""
+
+
+LIMITS = PhysicsLimits()
+
+_CHECK_EVERY_S = 0.1
+_GUARD_HEIGHT_M = 4.0
+_GUARD_HALF_THICKNESS_M = 0.05
+_DAMPING_PER_S = 1.0
+"""Air and rolling resistance, as a share of the momentum lost per second: without it balls and cans roll for ever."""
+
+
+def settle(contents: Contents, *, rng: np.random.Generator) -> tuple[Placement, ...]:
+    """Drop parts into their container and wait until they lie still.
+
+    Args:
+        contents: The parts, how many of each and in which order, the container and the ground.
+        rng: Source of drop positions and orientations.
+
+    Returns:
+        The parts that lie in (or on) the container, in drop order. `T_world_part` is the part's own frame.
+
+    Raises:
+        SceneError: The simulation broke down, the parts do not come to rest, overlap, or all fell out.
+    """
+    import mujoco
+
+    starts = _starts(contents, rng=rng)
+    model, guards = _model(contents, starts)
+    mujoco.set_mju_user_warning(lambda _message: None)  # counted in the data; the default writes a log file
+    data = mujoco.MjData(model)
+    inside = _simulate(model, data, guards, contents)
+    _check(model, data, inside)
+    placements = []
+    for body in np.flatnonzero(inside):
+        T = np.eye(4)
+        T[:3, :3] = from_quaternion(data.xquat[body + 1])
+        T[:3, 3] = data.xpos[body + 1]
+        placements.append(Placement(contents.order[body], T))
+    if not placements:
+        raise SceneError("all parts fell out of the container; use a larger container or smaller parts")
+    return tuple(placements)
+
+
+def _starts(contents: Contents, *, rng: np.random.Generator) -> list[tuple[Float64Array, Float64Array]]:
+    """A pose (position (3,), quaternion (4,)) for each part above the container, no two bounding spheres touching."""
+    length, width, _ = contents.container.inner_size
+    spheres: list[tuple[Float64Array, float]] = []
+    poses = []
+    for index in contents.order:
+        part = contents.parts[index]
+        quaternion = random_quaternion(rng=rng)
+        points = np.concatenate(part.hulls)
+        radius = float(np.linalg.norm(points - part.center_of_mass, axis=1).max())
+        room = np.maximum(np.array([length, width]) / 2 - radius, 0)
+        xy = rng.uniform(-room, room)
+        z = radius + float(rng.uniform(0.005, 0.03))
+        for center, other in spheres:
+            reach = radius + other
+            gap = float(np.hypot(*(xy - center[:2])))
+            if gap < reach:  # lift it until it clears the sphere below
+                z = max(z, float(center[2]) + float(np.sqrt(reach**2 - gap**2)) + 0.002)
+        center = np.array([xy[0], xy[1], z])
+        spheres.append((center, radius))
+        poses.append((center - from_quaternion(quaternion) @ part.center_of_mass, quaternion))
+    return poses
+
+
+def _model(contents: Contents, starts: list[tuple[Float64Array, Float64Array]]) -> tuple[Any, list[int]]:
+    """The MuJoCo model, and the ids of its invisible walls' geoms."""
+    import mujoco
+
+    spec = mujoco.MjSpec()
+    option = spec.option
+    option.timestep = LIMITS.timestep_s
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = 3.0
+    geom = spec.default.geom
+    geom.condim = 4
+    geom.solref = [3 * LIMITS.timestep_s, 1.0]
+    geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
+    for half, center in contents.container.boxes:
+        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=center, friction=[0.6, 0.005, 1e-4])
+    spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 0.1], pos=[0, 0, contents.floor.height_m])
+    for half, center in _guards(contents.container):
+        spec.worldbody.add_geom(
+            name=f"guard{len(spec.geoms)}", type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=center, friction=[0, 0, 0]
+        )
+    for index in sorted(set(contents.order)):
+        for piece, hull in enumerate(contents.parts[index].hulls):
+            spec.add_mesh(
+                name=f"hull{index}_{piece}",
+                uservert=np.asarray(hull, dtype=np.float64).ravel(),
+                inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,  # unused, but flat pieces have no volume
+            )
+    for index, (position, quaternion) in zip(contents.order, starts, strict=True):
+        _add_body(spec, index, contents.parts[index], position, quaternion)
+    try:
+        model = spec.compile()
+    except ValueError as error:
+        raise SceneError(f"the parts cannot be simulated: {error}; check their mass, inertia and shape") from error
+    guards = [i for i in range(model.ngeom) if model.geom(i).name.startswith("guard")]
+    joint_inertia = np.stack([model.body_mass[1:]] * 3 + [model.body_inertia[1:, k] for k in range(3)], axis=1)
+    model.dof_damping[:] = _DAMPING_PER_S * joint_inertia.ravel()
+    return model, guards
+
+
+def _add_body(spec: Any, index: int, part: Part, position: Float64Array, quaternion: Float64Array) -> None:
+    import mujoco
+
+    inertia = part.inertia
+    body = spec.worldbody.add_body(
+        pos=position,
+        quat=quaternion,
+        explicitinertial=True,
+        mass=part.mass_kg,
+        ipos=part.center_of_mass,
+        fullinertia=[inertia[0, 0], inertia[1, 1], inertia[2, 2], inertia[0, 1], inertia[0, 2], inertia[1, 2]],
+    )
+    body.add_freejoint()
+    for piece in range(len(part.hulls)):
+        body.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_MESH,
+            meshname=f"hull{index}_{piece}",
+            friction=[part.friction, 0.005, 1e-4],
+        )
+
+
+def _guards(container: Container) -> list[tuple[Float64Array, Float64Array]]:
+    """Boxes (half sizes, centre) that continue the container's walls upwards."""
+    length, width, wall = container.inner_size
+    t, h = _GUARD_HALF_THICKNESS_M, _GUARD_HEIGHT_M / 2
+    across = np.array([length / 2 + 2 * t, t, h])
+    along = np.array([t, width / 2 + 2 * t, h])
+    return [(across, np.array([0, side * (width / 2 + t), wall + h])) for side in (-1, 1)] + [
+        (along, np.array([side * (length / 2 + t), 0, wall + h])) for side in (-1, 1)
+    ]
+
+
+def _simulate(model: Any, data: Any, guards: list[int], contents: Contents) -> BoolArray:
+    """Run until the parts inside lie still; returns which are inside (N,)."""
+    import mujoco
+
+    steps = round(_CHECK_EVERY_S / LIMITS.timestep_s)
+    guarded, still = True, 0
+    while data.time < LIMITS.max_s:
+        mujoco.mj_step(model, data, steps)
+        if any(data.warning[kind].number for kind in _FATAL_WARNINGS):
+            raise SceneError(f"the simulation became unstable after {data.time:.2f} s; the scene is dropped")
+        if guarded and data.time >= LIMITS.guard_s:
+            model.geom_contype[guards] = model.geom_conaffinity[guards] = 0
+            guarded = False
+        inside = _inside(data, contents.container)
+        still = still + 1 if _moving(data, inside, 1.0) is None else 0
+        if data.time >= LIMITS.min_s and still >= LIMITS.checks:
+            break
+    return _inside(data, contents.container)
+
+
+_FATAL_WARNINGS = (3, 4, 5)
+"""mjtWarning: BADQPOS, BADQVEL, BADQACC."""
+
+
+def _inside(data: Any, container: Container) -> BoolArray:
+    """(N,): the centre of mass is above the container's floor area."""
+    length, width, _ = container.inner_size
+    center = data.xipos[1:]
+    return np.asarray((np.abs(center[:, 0]) <= length / 2) & (np.abs(center[:, 1]) <= width / 2) & (center[:, 2] > 0))
+
+
+def _moving(data: Any, inside: BoolArray, patience: float) -> str | None:
+    """What moves too fast, or None."""
+    velocity = data.qvel.reshape(-1, 6)[inside]  # linear in the world frame, angular in the body's
+    if velocity.size == 0:
+        return None
+    linear = float(np.linalg.norm(velocity[:, :3], axis=1).max())
+    angular = float(np.linalg.norm(velocity[:, 3:], axis=1).max())
+    if linear <= patience * LIMITS.still_m_s and angular <= patience * LIMITS.still_rad_s:
+        return None
+    return f"a part still moves at {linear:.3f} m/s and {angular:.2f} rad/s"
+
+
+def _check(model: Any, data: Any, inside: BoolArray) -> None:
+    """Refuse a scene that moves or overlaps.
+
+    Raises:
+        SceneError: It does.
+    """
+    import mujoco
+
+    if not (np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()):
+        raise SceneError("the simulation left the finite numbers; the scene is dropped")
+    if (problem := _moving(data, inside, LIMITS.patience)) is not None:
+        raise SceneError(f"{problem} after {data.time:.1f} s; the scene is dropped")
+    mujoco.mj_forward(model, data)
+    bodies = model.geom_bodyid[data.contact.geom]  # (C, 2); 0 is the world
+    kept = np.concatenate([[True], inside])[bodies].all(axis=1)
+    depth = -data.contact.dist[kept]
+    if depth.size and depth.max() > LIMITS.penetration_m:
+        raise SceneError(f"parts overlap by {1e3 * depth.max():.1f} mm; the scene is dropped")

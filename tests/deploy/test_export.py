@@ -1,0 +1,177 @@
+"""Export of a run with random weights, and what must stop it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from graspnext.deploy import export
+from graspnext.deploy.onnx_file import round_weights
+from graspnext.deploy.verify import Tolerance, check_frames, differences, faults
+from graspnext.errors import BundleError, ConfigError, OutputError, RunError
+from graspnext.files import sha256
+from graspnext.network.pipeline import Pipeline
+from graspnext.runtime.backend import BACKENDS, Backend, open_backend
+from graspnext.runtime.bundle import open_bundle
+
+tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    torch.set_num_threads(1)
+    network = tiny_run.lively_network()
+    round_weights(network)
+    return Pipeline(network, tiny_run.INPUT_SIZE)
+
+
+def test_the_card_says_what_the_files_are(bundle: Path) -> None:
+    card = json.loads((bundle / "card.json").read_text())
+    assert sorted(path.name for path in bundle.iterdir()) == ["card.json", "model.onnx"]
+    assert card["files"]["model.onnx"]["sha256"] == sha256(bundle / "model.onnx")
+    assert card["files"]["model.onnx"]["size_bytes"] == (bundle / "model.onnx").stat().st_size
+    assert card["license"] == "Apache-2.0"
+    assert card["outputs"]["amodal_boxes"] == {"shape": [100, 4], "dtype": "float32"}
+    assert card["outputs"]["visible_masks"]["shape"] == [100, card["mask_size"], card["mask_size"]]
+    assert card["max_detections"] == 100
+    parameters = sum(parameter.numel() for parameter in tiny_run.lively_network().parameters())
+    assert card["cost"]["params_m"] == pytest.approx(parameters / 1e6)
+    assert card["training"]["recipe"] == {"steps": 7}
+    assert card["training"]["data"] == "bins"
+    assert card["verified"]["openvino_box_px"] < 0.5
+
+
+def test_the_model_is_one_file_that_says_nothing_of_this_machine(bundle: Path) -> None:
+    content = (bundle / "model.onnx").read_bytes()
+    model = onnx.load_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version == 18
+    for word in (b"site-packages", b"/home", b"/root", b"pipeline.py", b"secret"):
+        assert word not in content
+    image = model.graph.input[0].type.tensor_type
+    assert image.elem_type == onnx.TensorProto.UINT8
+    assert [bool(d.dim_param) for d in image.shape.dim] == [True, True, False]
+
+
+def test_weights_are_stored_in_half_and_lose_nothing_more(bundle: Path, pipeline: Pipeline) -> None:
+    model = onnx.load(bundle / "model.onnx")
+    half = sum(np.prod(t.dims) for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16)
+    single = sum(np.prod(t.dims) for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
+    matrices = sum(p.numel() for p in pipeline.network.parameters() if p.dim() >= 2)
+    assert half > 0.9 * matrices
+    assert single < 0.2 * matrices
+
+
+@pytest.mark.parametrize("runtime", sorted(BACKENDS))
+@pytest.mark.parametrize(
+    "shape", [(128, 128), (90, 400), (400, 90), (32, 48), (900, 1500), (1, 1), (3, 700), (191, 193)]
+)
+def test_every_runtime_equals_torch(
+    bundle: Path, pipeline: Pipeline, runtime: str, shape: tuple[int, int], rng_image: np.ndarray
+) -> None:
+    image = np.ascontiguousarray(rng_image[: shape[0], : shape[1]])
+    reference = export.reference_outputs(pipeline, image)
+    found = backend_of(bundle, runtime).run(image)
+    difference = differences(reference, found)
+    strict = Tolerance(score=1e-3, box_px=0.1, center_px=0.1, probability=1e-3, suction=1e-3, unmatched_share=0.05)
+    assert not faults(difference, strict)
+    if min(shape) > 30:
+        assert difference["detections"] >= 5
+
+
+_OPEN: dict[tuple[Path, str], Backend] = {}
+
+
+def backend_of(bundle: Path, runtime: str) -> Backend:
+    key = (bundle, runtime)
+    if key not in _OPEN:
+        _OPEN[key] = open_backend(runtime, open_bundle(bundle), num_threads=1)
+    return _OPEN[key]
+
+
+@pytest.fixture(scope="module")
+def rng_image() -> np.ndarray:
+    """Texture at many scales."""
+    rng = np.random.default_rng(0)
+    image = np.zeros((1024, 1536, 3))
+    for cell in (4, 16, 64, 128):
+        image += np.kron(rng.uniform(0, 64, (1024 // cell, 1536 // cell, 3)), np.ones((cell, cell, 1)))
+    return image.astype(np.uint8)
+
+
+def test_a_runtime_that_disagrees_stops_the_export(bundle: Path) -> None:
+    other = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
+    with torch.no_grad():
+        other.network.box_head.score.bias += 0.05
+    with pytest.raises(BundleError, match=r"does not give what the trained network gives: score differs by 0\.0"):
+        export.verify(bundle, other, seed=0)
+
+
+def test_a_failed_export_leaves_the_old_bundle(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for path in bundle.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    damaged = onnx.load(bundle / "model.onnx")
+    for tensor in damaged.graph.initializer:
+        if "score" in tensor.name:
+            values = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values * values.dtype.type(-3), tensor.name))
+    monkeypatch.setattr(export, "freeze", lambda *_args, **_options: damaged.SerializeToString())
+    run = tiny_run.write_run(tmp_path / "run")
+    with pytest.raises(BundleError, match="does not give"):
+        export.export_bundle(run, out, config=export.ExportConfig(input_size=tiny_run.INPUT_SIZE))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="input_size is 100; it must be a positive multiple of 32"):
+        export.ExportConfig(input_size=100)
+    with pytest.raises(ConfigError, match="precision is 'int3'"):
+        export.ExportConfig(precision="int3")
+    with pytest.raises(RunError, match="not a training run"):
+        export.export_bundle(tmp_path, tmp_path / "out", config=export.ExportConfig())
+    (tmp_path / "kept.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not a bundle"):
+        export.export_bundle(tmp_path, tmp_path, config=export.ExportConfig())
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_metrics_of_several_splits(tmp_path: Path) -> None:
+    for split in ("test", "novel"):
+        content = {"split": split, "num_views": 3, "metrics": {"amodal_box_ap": 0.5}}
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    files = (tmp_path / "test.json", tmp_path / "novel.json")
+    assert export.read_metrics(files)["novel"] == {"amodal_box_ap": 0.5, "num_views": 3}
+    with pytest.raises(RunError, match="a second file for the split 'test'"):
+        export.read_metrics((files[0], files[0]))
+    (tmp_path / "test.json").write_text("{}")
+    with pytest.raises(RunError, match="no metrics"):
+        export.read_metrics(files)
+
+
+@pytest.mark.slow
+def test_single_precision_weights(tmp_path: Path) -> None:
+    run = tiny_run.write_run(tmp_path / "run")
+    config = export.ExportConfig(input_size=tiny_run.INPUT_SIZE, precision="fp32")
+    out = export.export_bundle(run, tmp_path / "out", config=config)
+    untouched = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
+    frame = check_frames(rng=np.random.default_rng(5))[1]
+    found = backend_of(out, "onnxruntime").run(frame)
+    assert not faults(differences(export.reference_outputs(untouched, frame), found), Tolerance())
+    export.export_bundle(run, out, config=config)  # replaces what is there
+    assert open_bundle(out).card.weights == "fp32"
