@@ -166,13 +166,13 @@ def test_unsettled_scenes_are_refused(limits: PhysicsLimits, message: str, monke
 
 def test_impossible_inertia_is_refused() -> None:
     impossible = dataclasses.replace(box(), inertia=np.diag([1.0, 1e-6, 1e-6]) * 1e-4)  # breaks the triangle rule
-    with pytest.raises(SceneError, match="cannot be simulated: .*inertia"):
+    with pytest.raises(SceneError, match=r"cannot be simulated: .*inertia"):
         drop(impossible, 1, tote())
 
 
 def test_broken_simulation_is_refused_and_leaves_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(physics, "LIMITS", PhysicsLimits(timestep_s=0.3))
-    with pytest.raises(SceneError, match="unstable|moves|overlap|fell out"):
+    with pytest.raises(SceneError, match=r"unstable|moves|overlap|fell out"):
         drop(box(), 12, tote())
     assert not list(tmp_path.iterdir())

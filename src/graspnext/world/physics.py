@@ -184,7 +184,7 @@ def _simulate(model: Any, data: Any, guards: list[int], contents: Contents) -> B
     """Run until the parts inside lie still; returns which are inside (N,)."""
     import mujoco
 
-    steps = round(_CHECK_EVERY_S / LIMITS.timestep_s)
+    steps = max(1, round(_CHECK_EVERY_S / LIMITS.timestep_s))
     guarded, still = True, 0
     while data.time < LIMITS.max_s:
         mujoco.mj_step(model, data, steps)
