@@ -67,3 +67,24 @@ def test_paste_outside_the_image_is_cut() -> None:
     assert np.allclose(out[:2, :2], 1)
     assert out.sum() == pytest.approx(4)
     assert masks.paste(np.ones((4, 4), dtype=np.float32), np.array([9, 9, 12, 12], dtype=np.float32), 6, 6).sum() == 0
+
+
+@given(
+    st.tuples(st.floats(-15, 30), st.floats(-15, 30)),
+    st.tuples(st.floats(0.5, 40), st.floats(0.5, 40)),
+    st.integers(2, 9),
+)
+def test_paste_interpolates_between_cell_centres(
+    corner: tuple[float, float], sides: tuple[float, float], cells: int
+) -> None:
+    roi = np.random.default_rng(cells).random((cells, cells), dtype=np.float32)
+    box = np.array([*corner, corner[0] + sides[0], corner[1] + sides[1]], dtype=np.float32)
+    out = masks.paste(roi, box, 24, 24)
+    centres = (np.arange(cells) + 0.5) / cells
+    x, y = np.arange(24) + 0.5, np.arange(24) + 0.5
+    for row in range(24):
+        along = (y[row] - box[1]) / (box[3] - box[1])
+        line = [np.interp(along, centres, roi[:, column]) for column in range(cells)]
+        expected = np.interp((x - box[0]) / (box[2] - box[0]), centres, line)
+        expected *= (x >= box[0]) & (x <= box[2]) & (y[row] >= box[1]) & (y[row] <= box[3])
+        assert np.allclose(out[row], expected, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
@@ -57,8 +58,10 @@ def test_boxes_and_heatmap_belong_to_the_image(predictor: Predictor) -> None:
 
 
 def test_min_score_only_cuts(predictor: Predictor) -> None:
-    every, some = predictor.predict(IMAGE, min_score=0.0), predictor.predict(IMAGE, min_score=0.5)
-    kept = int((every.scores >= 0.5).sum())
+    every = predictor.predict(IMAGE, min_score=0.0)
+    middle = float(np.median(every.scores))
+    some = predictor.predict(IMAGE, min_score=middle)
+    kept = int((every.scores >= middle).sum())
     assert 0 < kept < len(every.scores)
     assert np.array_equal(some.amodal_boxes, every.amodal_boxes[:kept])
 
@@ -130,7 +133,7 @@ def test_bf16_stays_close(bundle: Path) -> None:
     assert gap.max() < 0.1
 
 
-def test_prediction_needs_neither_torch_nor_a_network(bundle: Path) -> None:
+def test_prediction_needs_neither_torch_nor_a_network(bundle: Path, tmp_path: Path) -> None:
     script = f"""
 import socket, sys
 def refuse(*_, **__): raise RuntimeError("network")
@@ -142,4 +145,5 @@ for runtime in ("openvino", "onnxruntime"):
     Predictor({str(bundle)!r}, runtime=runtime).predict(image)
 assert "torch" not in sys.modules and "openvino_telemetry" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300, env=os.environ | {"HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []

@@ -109,15 +109,18 @@ def paste(probability: Float32Array, box: Float32Array, height: int, width: int)
     top, bottom = max(0, int(np.floor(y1))), min(height, int(np.ceil(y2)))
     if left >= right or top >= bottom or x2 <= x1 or y2 <= y1:
         return out
-    rows = _axis_weights(np.arange(top, bottom), y1, y2, probability.shape[0])  # (h, M)
-    columns = _axis_weights(np.arange(left, right), x1, x2, probability.shape[1])  # (w, M)
-    out[top:bottom, left:right] = rows @ probability @ columns.T
+    first, second, share, inside = _taps(np.arange(top, bottom), y1, y2, probability.shape[0])
+    rows = (probability[first] * (1 - share)[:, None] + probability[second] * share[:, None]) * inside[:, None]
+    first, second, share, inside = _taps(np.arange(left, right), x1, x2, probability.shape[1])
+    out[top:bottom, left:right] = rows[:, first] * ((1 - share) * inside) + rows[:, second] * (share * inside)
     return out
 
 
-def _axis_weights(pixels: Int64Array, low: float, high: float, cells: int) -> Float32Array:
-    """Linear interpolation matrix (P, cells): pixel centres to cell centres, clamped at the border cells."""
-    position = np.clip((pixels + 0.5 - low) / (high - low) * cells - 0.5, 0, cells - 1)  # (P,)
-    distance = np.abs(position[:, None] - np.arange(cells)[None, :])  # (P, cells)
+def _taps(
+    pixels: Int64Array, low: float, high: float, cells: int
+) -> tuple[Int64Array, Int64Array, Float32Array, Float32Array]:
+    """The two cells (P,) that each pixel centre lies between, the second's share (P,), and whether it is in the box."""
+    position = np.clip((pixels + 0.5 - low) / (high - low) * cells - 0.5, 0, cells - 1).astype(np.float32)  # (P,)
+    first = np.floor(position).astype(np.int64)
     inside = (pixels + 0.5 >= low) & (pixels + 0.5 <= high)
-    return np.asarray(np.clip(1 - distance, 0, None) * inside[:, None], dtype=np.float32)
+    return first, np.minimum(first + 1, cells - 1), position - first, inside.astype(np.float32)

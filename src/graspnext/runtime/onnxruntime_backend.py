@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,27 @@ from graspnext.runtime.backend import Backend
 from graspnext.types import UInt8Array
 
 _ERRORS_ONLY = 3
+
+
+def import_onnxruntime() -> Any:
+    """The module `onnxruntime`, kept from reporting its use.
+
+    Its official builds send events to their maker and leave an identifier in the user's home, unless
+    ORT_DISABLE_TELEMETRY is set before they start; the call that turns events off comes too late for the first one.
+    Whoever sets the variable to something else has made their own choice.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        module = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        install = "pip install 'graspnext[onnxruntime]'"
+        raise MissingDependencyError("onnxruntime", "--runtime onnxruntime", install) from error
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        module.disable_telemetry_events()
+    return module
 
 
 class OnnxRuntimeBackend(Backend):
@@ -31,11 +54,7 @@ class OnnxRuntimeBackend(Backend):
             MissingDependencyError: onnxruntime is not installed.
             RuntimeError: ONNX Runtime cannot read the model, or it lacks an output.
         """
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            install = "pip install 'graspnext[onnxruntime]'"
-            raise MissingDependencyError("onnxruntime", "--runtime onnxruntime", install) from error
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = num_threads

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,29 @@ from graspnext.types import UInt8Array
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 """Our name -> OpenVINO's."""
+_TELEMETRY = "openvino_telemetry"
+
+
+def import_openvino() -> Any:
+    """The module `openvino`, kept from reporting its use.
+
+    Importing openvino sends an event to its maker and leaves an identifier in the user's home, unless the package
+    `openvino_telemetry` is absent; it then falls back on a stub of its own. So it is made absent for that moment.
+    A program that imported openvino before us has made its own choice.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    hide = _TELEMETRY not in sys.modules
+    if hide:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # the documented way to make an import fail
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise MissingDependencyError("openvino", "--runtime openvino", "pip install openvino") from error
+    finally:
+        if hide:
+            del sys.modules[_TELEMETRY]
 
 
 class OpenVinoBackend(Backend):
@@ -36,11 +61,7 @@ class OpenVinoBackend(Backend):
         """
         if precision not in _PRECISIONS:
             raise ConfigError("precision", precision, f"one of {', '.join(_PRECISIONS)}")
-        try:
-            import openvino as ov
-        except ImportError as error:
-            raise MissingDependencyError("openvino", "--runtime openvino", "pip install openvino") from error
-        core = ov.Core()
+        core = import_openvino().Core()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],

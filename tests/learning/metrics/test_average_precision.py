@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from graspnext.learning.metrics.average_precision import (
-    OKS_SIGMA,
+    OKS_CONSTANT,
     AveragePrecision,
     Kind,
     box_shape,
@@ -41,7 +41,7 @@ def reference(kind: Kind, truths: list[dict[str, Any]], found: list[dict[str, An
         if found:
             results = coco.loadRes(found)
         evaluation = COCOeval(coco, results, kind)
-        evaluation.params.kpt_oks_sigmas = np.array([OKS_SIGMA])
+        evaluation.params.kpt_oks_sigmas = np.array([OKS_CONSTANT / 2])
         if kind == "keypoints":
             evaluation.params.maxDets = [100]
         evaluation.evaluate()
@@ -123,14 +123,14 @@ def test_equals_pycocotools(kind: Kind) -> None:
 
 
 def test_oks_closed_form() -> None:
-    """One instance, one detection: AP is the share of thresholds that exp(-d^2 / (2 s^2 (2 sigma)^2)) reaches."""
+    """One instance, one detection: AP is the share of thresholds that exp(-d^2 / (2 s^2 k^2)), k = 0.2, reaches."""
     for distance_px in (0.0, 3.0, 5.0, 8.0, 12.0, 20.0):
         ours = AveragePrecision("keypoints")
         ours.add_view(100, 100)
         box = np.array([10, 10, 50, 40], dtype=np.float32)
         ours.add_truth(point_shape(np.array([30, 25], np.float32), box), area=900.0, ignore=False)
         ours.add_detection(point_shape(np.array([30, 25 + distance_px], np.float32)), 0.5)
-        similarity = math.exp(-(distance_px**2) / (2 * 900 * (2 * 0.2) ** 2))
+        similarity = math.exp(-(distance_px**2) / (2 * 900 * 0.2**2))
         thresholds = [0.5 + 0.05 * k for k in range(10)]
         assert ours.result()[0] == pytest.approx(sum(similarity >= t for t in thresholds) / 10)
 

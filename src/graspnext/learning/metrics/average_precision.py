@@ -14,8 +14,8 @@ from graspnext.geometry import boxes, masks
 from graspnext.types import BoolArray, Float32Array
 
 MAX_DETECTIONS = 100
-OKS_SIGMA = 0.2
-"""COCO's sigma of the centre of mass: OKS = exp(-d^2 / (2 s^2 (2 sigma)^2)), s^2 = amodal area, d in px."""
+OKS_CONSTANT = 0.2
+"""COCO's k of the centre of mass: OKS = exp(-d^2 / (2 s^2 k^2)), s^2 = amodal area, d in px. (Its code has k / 2.)"""
 
 Kind = Literal["bbox", "segm", "keypoints"]
 
@@ -65,7 +65,7 @@ class AveragePrecision:
             }
         )
         found = truth.loadRes([dict(detection) for detection in self._detections])
-        evaluation = COCOeval_faster(truth, found, iouType=self.kind, kpt_oks_sigmas=[OKS_SIGMA])
+        evaluation = COCOeval_faster(truth, found, iouType=self.kind, kpt_oks_sigmas=[OKS_CONSTANT / 2])
         evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()

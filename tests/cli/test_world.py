@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graspnext.cli.main import main
+from graspnext.cli.world import take_recipe
+from graspnext.data.reader import read_info, read_manifest
+from graspnext.world.render.renderer import renderer_problems
+
+needs_renderer = pytest.mark.skipif(
+    all(problem is not None for problem in renderer_problems().values()), reason=f"no renderer: {renderer_problems()}"
+)
+
+
+@needs_renderer
+def test_make_writes_a_dataset_and_says_where_time_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, measured = tmp_path / "bins", tmp_path / "made.json"
+    words = ["world", "make", "--out", str(out), "--scenes", "2", "--views", "1", "--size", "64", "--seed", "3"]
+    words += ["--recipe", "smoke", "--recipe.cup.radius-m", "0.01", "--json", str(measured)]
+    assert main(words) == 0
+    info = read_info(out)
+    assert (info.seed, info.num_scenes, info.views_per_scene, info.image_size) == (3, 2, 1, (64, 64))
+    assert info.cup["radius_m"] == 0.01
+    assert info.recipe["parts_per_scene"] == [3, 8]
+    assert len(read_manifest(out)) == 2
+    numbers = json.loads(measured.read_text())
+    assert (numbers["scenes"], numbers["views"], numbers["kept_scenes"]) == (2, 2, 0)
+    assert 0 < numbers["render_s_per_view"] < numbers["wall_s"]
+    captured = capsys.readouterr()
+    assert "2 scenes made (2 views), 0 kept" in captured.out
+    assert "physics" in captured.out
+    assert "scenes: 2/2" in captured.err
+
+    assert main(words) == 2  # the folder is in use
+    assert "error: " in (complaint := capsys.readouterr().err)
+    assert "--resume" in complaint
+    assert main([*words, "--resume"]) == 0
+    assert "0 scenes made (0 views), 2 kept" in capsys.readouterr().out
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["world", "make", "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("Examples:", "--resume", "--workers", "--recipe.look.ambient-lux"):
+        assert word in text
+    assert main(["world", "--help"]) == 0
+    assert main(["world"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["bake"], "unknown world command 'bake'; choose one of: make"),
+        (["make", "--out", "x", "--scenes", "1", "--recipe", "soup"], "unknown recipe 'soup'; choose one of: default"),
+        (["make", "--out", "x", "--scenes", "0"], "scenes is 0; it must be at least 1"),
+        (["make", "--out", "x", "--scenes", "1", "--size", "7"], "image_size is (7, 7)"),
+        (["make", "--out", "x", "--scenes", "1", "--views", "0"], "views is 0"),
+        (["make", "--out", "x", "--scenes", "1", "--renderer", "blender"], "renderer is 'blender'"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["world", *words]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert message in complaint
+    assert not list(tmp_path.iterdir())
+
+
+def test_recipe_name_is_taken_out_of_the_words() -> None:
+    assert take_recipe(["--recipe", "smoke", "--size", "64"]) == ("smoke", ["--size", "64"])
+    assert take_recipe(["--recipe=smoke", "--recipe.views", "2"]) == ("smoke", ["--recipe.views", "2"])
+    assert take_recipe(["--size", "64"]) == ("default", ["--size", "64"])
