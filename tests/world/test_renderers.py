@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -84,7 +85,7 @@ def scene_of(
     container = Container("table", away, (), (1.0, 1.0, 0.0), BLACK)
     placements = tuple(Placement(index, T) for index, T in enumerate(poses))
     look = look or Look((SUN,), (1.0, 1.0, 1.0), 15e3, 1.0)
-    return Scene("000000", tuple(parts), placements, container, Floor(-0.5, 2.0, BLACK), look, cameras)
+    return Scene("000000", tuple(parts), placements, container, Floor(-0.5, 8.0, BLACK), look, cameras)
 
 
 def paint(r: float, g: float, b: float) -> Material:
@@ -267,6 +268,18 @@ def test_filament_brightness_is_as_documented() -> None:
                 linear = ((value + 0.055) / 1.055) ** 2.4
                 expected = albedo * lux / WHITE_LUX
                 assert abs(linear - expected) < 0.04 + 0.06 * expected, (name, albedo, lux, linear, expected)
+
+
+def test_beyond_the_ground_filament_shows_the_sky() -> None:
+    if PROBLEMS["filament"] is not None:
+        pytest.skip(PROBLEMS["filament"])
+    part = box_part("a", (0.3, 0.3, 0.1), paint(0.5, 0.5, 0.5))
+    look = Look((), (1.0, 0.5, 0.25), 30e3, 1.0)
+    scene = scene_of([part], [pose(0, 0, 0)], (overhead(),), look)
+    with open_renderer("filament") as renderer:
+        corner = renderer.render(dataclasses.replace(scene, floor=Floor(-0.5, 0.2, BLACK)), 0)[3, 3] / 255
+    linear = ((corner + 0.055) / 1.055) ** 2.4
+    assert np.allclose(linear, np.array([1.0, 0.5, 0.25]) * 30e3 / 60e3, atol=0.06)
 
 
 def test_smooth_and_sharp_normals() -> None:

@@ -36,6 +36,8 @@ this very sensitivity (measured), so intensities pass through unscaled."""
 _NEAR_M, _FAR_M = 0.02, 20.0
 _SHADOW_MAP = 1024
 _LAMP_RANGE_M = 50.0
+_CLEAR_GAIN = 1.8
+"""The bindings show the clear colour this much brighter than a surface of the same linear value (measured)."""
 _SPOT_HALF_ANGLE_DEG = 45.0
 _SUPERSAMPLING = 1.25
 """Pictures are drawn this many times wider and higher, then averaged over areas: textures and thin parts keep smooth
@@ -118,6 +120,7 @@ class _Stage:
         self._held: list[Any] = []  # the bindings do not keep what a scene refers to alive
         self._textures: dict[int, Any] = {}
         self._light(scene.look)
+        context.set_clear_color(_horizon(scene.look))
         floor = floor_mesh(scene.floor.height_m, scene.floor.half_size_m)
         self._add(self._mesh(floor), np.eye(4), scene.floor.material, cast_shadow=False)
         self._add(self._mesh(scene.container.mesh), np.eye(4), scene.container.material)
@@ -286,6 +289,12 @@ def _to_srgb(color: tuple[float, float, float]) -> Float64Array:
     """The form in which the bindings take colours (IEC 61966-2-1)."""
     linear = np.asarray(color, dtype=np.float64)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _horizon(look: Look) -> Float64Array:
+    """Clear colour (3,): behind everything stands white paper under the sky alone."""
+    paper = np.array(look.ambient) * look.ambient_lux * look.exposure / WHITE_LUX
+    return np.clip(paper / _CLEAR_GAIN, 0, 1)
 
 
 def _lamp(context: Any, light: Light, exposure: float) -> Any:
