@@ -1,9 +1,8 @@
-"""Files that are either whole or not there: write aside, flush, rename; and their hashes."""
+"""Files that are either whole or not there: write aside, flush, rename."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -75,9 +74,3 @@ def make_folder(path: Path) -> Path:
     with output_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

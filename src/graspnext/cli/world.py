@@ -24,8 +24,8 @@ Examples:
 
 --recipe NAME (default or smoke; default when left out) is where to start from, --recipe.FIELD changes one value of
 it. The same recipe and seed give the same files, with one worker or many. A run that was stopped goes on with the
-same command and --resume. Scenes are split 60/20/20 into train, val and test; every tenth holds novel part families
-only."""
+same command and --resume. Of ten scenes six are for training, two for validation, one for testing, and one is "novel":
+it holds only part families that the others never do."""
 
 SUBCOMMANDS = ("make",)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from graspnext.data.format import Split
 
 _CYCLE: tuple[Split, ...] = ("train", "train", "val", "train", "test")
-"""60/20/20. Interleaved, so that a dataset cut short at any scene keeps its shares as nearly as counts allow."""
+"""60/20/20. Interleaved, so that a dataset cut short at any scene keeps its shares as nearly as counts allow.
+A novel scene takes its place's split: with every tenth one novel, the test split keeps one scene of ten."""
 
 
 def split_of(index: int, *, novel: bool) -> Split:

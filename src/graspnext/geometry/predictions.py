@@ -75,7 +75,8 @@ def suction_peaks(
 ) -> Float32Array:
     """The best separate suction points (K, 3), K <= count: u px, v px, score; scores fall.
 
-    A peak is a cell that no neighbour within `radius_cells` beats; of equal cells on a plateau the first one stays.
+    A peak is a cell that none of its eight neighbours beats, more than `radius_cells` away from every better peak; of
+    equal cells on a plateau the first one stays.
     """
     heat = prediction.suction
     rows, columns = heat.shape

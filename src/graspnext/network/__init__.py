@@ -1,1 +1,1 @@
-"""The six-task network: blocks, backbones, neck, RPN, heads, losses; sizes live in `build.py` alone."""
+"""The six-task network: blocks, backbones, neck, RPN, heads, losses; `build.py` alone turns sizes into parts."""

@@ -57,7 +57,8 @@ def read_image(path: str | Path) -> UInt8Array:
     """The picture in a file as (H, W, 3) uint8, RGB, upright.
 
     PNG, JPEG, TIFF, BMP and WEBP; the first frame where there are several. Grey is repeated, 16 bits are scaled to 8,
-    floats are scaled by their largest value, transparent pixels are laid over black, palettes and CMYK are converted.
+    floats up to 1 count as [0, 1], up to 255 as levels, beyond that they are scaled by their largest value; transparent
+    pixels are laid over black, palettes and CMYK are converted.
 
     Raises:
         InputImageError: The file is missing, unreadable, empty, truncated, larger than 100 megapixels, or no picture.
