@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,18 @@ def test_no_words_prints_usage_and_fails() -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("graspnext ")
+
+
+def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # what an install without it looks like to an import
+    for name in [
+        name for name in sys.modules if name.startswith("graspnext.network") or name == "graspnext.cli.profile"
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["profile", "fast"]) == 2
+    assert "pip install 'graspnext[train]'" in capsys.readouterr().err
+
+
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "x.png", "--model", "m" * 300, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

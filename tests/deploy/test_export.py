@@ -156,12 +156,15 @@ def test_metrics_of_several_splits(tmp_path: Path) -> None:
         content = {"split": split, "num_views": 3, "metrics": {"amodal_box_ap": 0.5}}
         (tmp_path / f"{split}.json").write_text(json.dumps(content))
     files = (tmp_path / "test.json", tmp_path / "novel.json")
-    assert export.read_metrics(files)["novel"] == {"amodal_box_ap": 0.5, "num_views": 3}
+    assert export.read_metrics(files, 640)["novel"] == {"amodal_box_ap": 0.5, "num_views": 3}
     with pytest.raises(RunError, match="a second file for the split 'test'"):
-        export.read_metrics((files[0], files[0]))
+        export.read_metrics((files[0], files[0]), 640)
+    files[0].write_text(json.dumps({"split": "test", "metrics": {}, "input_size": 512}))
+    with pytest.raises(RunError, match="measured at input size 512, but the bundle has 640"):
+        export.read_metrics(files, 640)
     (tmp_path / "test.json").write_text("{}")
     with pytest.raises(RunError, match="no metrics"):
-        export.read_metrics(files)
+        export.read_metrics(files, 640)
 
 
 @pytest.mark.slow

@@ -199,7 +199,7 @@ def test_workers_are_renewed_and_share_the_cores() -> None:
     [
         (fail, 1, SceneError, "the third wheel"),
         (fail, 2, RuntimeError, "ValueError: number 2"),
-        (die, 1, RuntimeError, "ended with code 9"),
+        (die, 1, SceneError, "ended with code 9"),
     ],
 )
 def test_failures_of_workers_reach_the_caller(

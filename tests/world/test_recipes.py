@@ -78,3 +78,13 @@ def test_bad_ranges_are_refused(make: object, match: str) -> None:
     assert callable(make)
     with pytest.raises(ConfigError, match=match):
         make()
+
+
+@pytest.mark.parametrize("every", [0, 1, 3, 10])
+def test_rank_counts_scenes_of_the_same_kind(every: int) -> None:
+    recipe = dataclasses.replace(Recipe(), novel_every=every)
+    seen = {True: 0, False: 0}
+    for index in range(40):
+        kind = recipe.is_novel(index)
+        assert recipe.rank(index) == seen[kind]
+        seen[kind] += 1

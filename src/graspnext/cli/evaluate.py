@@ -100,7 +100,9 @@ def open_model(command: Command, view_size: int) -> tuple[Callable[[UInt8Array],
         from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
 
         network, _, record = load_run(command.model)
-        size = command.size or -(-view_size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+        size = command.size
+        if size is None:
+            size = -(-view_size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
         about = {"input_size": size, "step": record["step"], "finished": record["finished"]}
         return Pipeline(network, size).predict, about
     if (command.model / "card.json").is_file():

@@ -22,6 +22,21 @@ COMMANDS: dict[str, str] = {
 }
 """Verb -> one line of help. Each verb is `graspnext.cli.<verb>` with `main(arguments) -> exit code`."""
 
+EXTRA_OF: dict[str, str] = {
+    "torch": "train",
+    "torchvision": "train",
+    "safetensors": "train",
+    "faster_coco_eval": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "mujoco": "world",
+    "trimesh": "world",
+    "embreex": "world",
+    "scipy": "world",
+    "manifold3d": "world",
+}
+"""Library that the core install leaves out -> the extra that brings it."""
+
 
 def usage() -> str:
     """The text of `graspnext --help`."""
@@ -65,6 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(command.main(words[1:]))
     except GraspNextError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return 2
+    except OSError as error:  # a path that the system refuses, whatever the command wanted with it
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}; check the path and its permissions\n")
+        return 2
+    except ModuleNotFoundError as error:
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(f"error: {error.name} is needed for this command; pip install 'graspnext[{extra}]'\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from graspnext.data.format import Split
 
 _CYCLE: tuple[Split, ...] = ("train", "train", "val", "train", "test")
-"""60/20/20. Interleaved, so that a dataset cut short at any scene keeps its shares as nearly as counts allow.
-A novel scene takes its place's split: with every tenth one novel, the test split keeps one scene of ten."""
+"""60/20/20. Interleaved, so that a dataset cut short at any scene keeps its shares as nearly as counts allow."""
 
 
 def split_of(index: int, *, novel: bool) -> Split:
     """The split of one scene.
 
     Args:
-        index: Number of the scene, 0, 1, ...; of any five consecutive ones three train, one validates, one tests.
+        index: Number of the scene among those of its kind, novel or not: 0, 1, ...; of any five consecutive ones
+            three train, one validates, one tests.
         novel: The scene holds only part families that training never sees.
 
     Returns:

@@ -76,9 +76,10 @@ def export_bundle(run: Path, out: Path, *, config: ExportConfig) -> Path:
         BundleError: A runtime does not agree with the trained network; nothing is written.
         OutputError: `out` cannot be written, or holds something that is no bundle.
     """
+    out = out.resolve()
     _refuse_other_content(out)
     network, architecture, record = load_run(run)
-    metrics = read_metrics(config.metrics)
+    metrics = read_metrics(config.metrics, config.input_size)
     if config.precision == "fp16":
         round_weights(network)
     pipeline = Pipeline(network, config.input_size)
@@ -168,11 +169,12 @@ def reference_outputs(pipeline: Pipeline, image: UInt8Array) -> dict[str, np.nda
     return {name: value.cpu().numpy() for name, value in pipeline(torch.from_numpy(image.copy()))._asdict().items()}
 
 
-def read_metrics(files: tuple[Path, ...]) -> dict[str, Any]:
+def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
     """Split -> metrics, from files that `graspnext evaluate --json` wrote.
 
     Raises:
-        RunError: A file is missing or not of that form, or two are of the same split.
+        RunError: A file is missing or not of that form, two are of the same split, or one was measured at another
+            input size than the bundle's.
     """
     metrics: dict[str, Any] = {}
     for path in files:
@@ -183,6 +185,9 @@ def read_metrics(files: tuple[Path, ...]) -> dict[str, Any]:
             raise RunError(path, f"no metrics ({error})", "give a file of graspnext evaluate --json") from error
         if split in metrics:
             raise RunError(path, f"a second file for the split '{split}'", "give one a split")
+        if content.get("input_size", input_size) != input_size:
+            problem = f"measured at input size {content['input_size']}, but the bundle has {input_size}"
+            raise RunError(path, problem, f"repeat graspnext evaluate with --size {input_size}")
         metrics[split] = values | ({"num_views": content["num_views"]} if "num_views" in content else {})
     return metrics
 

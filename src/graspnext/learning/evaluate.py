@@ -49,7 +49,7 @@ def evaluate(
     accumulator = MetricAccumulator()
     times_ms: list[float] = []
     for entry in track(entries, len(entries)) if track else entries:
-        view = dataset.read(entry)
+        view = dataset.read(entry, depth=False)
         begin = time.perf_counter()
         prediction = predict(view.image)
         times_ms.append((time.perf_counter() - begin) * 1e3)

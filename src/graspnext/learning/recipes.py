@@ -72,6 +72,8 @@ class Recipe:
         for name in ("steps", "log_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, getattr(self, name), "an integer >= 1")
+        if self.augmentation.size % 32:
+            raise ConfigError("augmentation.size", self.augmentation.size, "a multiple of 32, the network's stride")
         if not 0 <= self.seed < 2**32:
             raise ConfigError("seed", self.seed, "an integer in [0, 2^32)")
 

@@ -67,6 +67,7 @@ def train(preset: NetworkConfig, *, data: Path, out: Path, recipe: Recipe, resum
     """
     dataset = Dataset(data)
     device = find_device(recipe)
+    loader = TrainLoader(dataset, "train", recipe.augmentation, recipe.loader, recipe.seed)
     open_run(out, preset=preset, recipe=recipe, data=data, resume=resume)
     if (out / WEIGHTS_FILE).exists():
         logger.info("%s is finished already", out)
@@ -79,7 +80,6 @@ def train(preset: NetworkConfig, *, data: Path, out: Path, recipe: Recipe, resum
     start, spent_s = _restore(out, network, optimizer, average)
     log, watch = Log(out, start_step=start), _Watch(recipe, start, spent_s)
 
-    loader = TrainLoader(dataset, "train", recipe.augmentation, recipe.loader, recipe.seed)
     with closing(cast("Generator[Batch]", loader.batches(start))) as batches:  # ends its workers, come what may
         for step, (images, targets) in zip(range(start, recipe.steps), watch.time_waits(batches), strict=False):
             set_learning_rate(optimizer, recipe.learning_rate(step))

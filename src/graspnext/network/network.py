@@ -95,11 +95,13 @@ class Network(nn.Module):
         levels: list[Tensor] = self.neck(self.backbone(normalised))
         return levels
 
-    def forward(self, image: Tensor) -> Detections:
+    def forward(self, image: Tensor, limit: Tensor | None = None) -> Detections:
         """Predict; shapes depend on (H, W) alone, so that the graph can be exported.
 
         Args:
             image: (1, 3, H, W) float32 in [0, 1], RGB; H and W multiples of 32.
+            limit: (2,) float32 width and height px of what is picture rather than padding; all of it when None.
+                Boxes end there, and masks are predicted for the boxes as they are given out.
         """
         size = (image.shape[2], image.shape[3])
         levels = self.levels(image)
@@ -107,6 +109,8 @@ class Network(nn.Module):
         (features,) = self._pool(levels, ([proposals], self.box_head.config.roi_size))
         logits, deltas = self.box_head(features)
         refined = box_ops.clip(box_ops.decode(deltas, proposals, CODER_WEIGHTS), size)
+        if limit is not None:
+            refined = torch.minimum(refined, limit.repeat(2))
         scores = torch.sigmoid(logits) * (box_ops.area(proposals) > 0)
         boxes, scores = suppress(refined, scores, self.box_head.config.nms_iou, self.settings.max_detections)
         (features,) = self._pool(levels, ([boxes], self.mask_head.config.roi_size))

@@ -76,7 +76,7 @@ class Pipeline(nn.Module):
         """Detect on one image (H, W, 3) uint8, RGB, of any size."""
         size = torch.stack([torch.arange(length, device=image.device)[-1] + 1 for length in image.shape[:2]])
         inner = inner_size(size, self.input_size)  # (2,) rows, columns
-        found = self.network(letterbox(image, size, inner, self.input_size)[None])
+        found = self.network(letterbox(image, size, inner, self.input_size)[None], inner.flip(0).float())
         scale = (size / inner).flip(0)  # (2,) image px per input px, x then y
         limit = size.flip(0).float().repeat(2)  # (4,) W, H, W, H
         boxes = torch.minimum((found.boxes * scale.repeat(2)).clamp(min=0), limit)  # (D, 4) xyxy px of the image
@@ -118,7 +118,8 @@ def letterbox(image: Tensor, size: Tensor, inner: Tensor, input_size: int) -> Te
     pixels = image.permute(2, 0, 1).float() / 255  # (3, H, W)
     rows = resampling_weights(image.shape[0], size[0], inner[0], input_size)  # (S, H)
     columns = resampling_weights(image.shape[1], size[1], inner[1], input_size)  # (S, W)
-    resized = torch.matmul(torch.matmul(rows, pixels), columns.T)  # (3, S, S)
+    # Columns first: most pictures are wider than high, and this order then takes fewer multiplications.
+    resized = torch.matmul(rows, torch.matmul(pixels, columns.T))  # (3, S, S)
     place = torch.arange(input_size, device=image.device)
     inside = (place < inner[0])[:, None] & (place < inner[1])[None, :]  # (S, S)
     return torch.where(inside, resized, PADDING_GREY)

@@ -37,6 +37,8 @@ class SamplingConfig:
         for name in ("box_rois", "box_positives", "mask_rois"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"sampling.{name}", getattr(self, name), "at least 1")
+        if self.box_positives > self.box_rois:
+            raise ConfigError("sampling.box_positives", self.box_positives, f"at most box_rois, {self.box_rois}")
         if not 0 < self.positive_iou < 1:
             raise ConfigError("sampling.positive_iou", self.positive_iou, "in (0, 1)")
 

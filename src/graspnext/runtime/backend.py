@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy.typing as npt
 
-from graspnext.errors import BundleError, UnknownNameError
+from graspnext.errors import BundleError, ConfigError, UnknownNameError
 from graspnext.runtime.bundle import Bundle
 from graspnext.types import UInt8Array
 
@@ -54,8 +55,13 @@ def open_backend(name: str, bundle: Bundle, **options: Any) -> Backend:
         UnknownNameError: There is no such runtime.
         MissingDependencyError: Its library is not installed.
         BundleError: It cannot read the model.
+        ConfigError: It has no such option.
     """
     backend_class: Any = find_backend(name)
+    try:
+        inspect.signature(backend_class).bind(bundle.model, **options)
+    except TypeError as error:
+        raise ConfigError(f"options of {name}", ", ".join(options), f"options it has ({error})") from error
     try:
         backend: Backend = backend_class(bundle.model, **options)
     except RuntimeError as error:

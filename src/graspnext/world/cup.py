@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from graspnext.errors import ConfigError
@@ -30,7 +31,9 @@ class CupConfig:
 
     def __post_init__(self) -> None:
         for name in ("radius_m", "compliance_m", "vacuum_pa", "safety_factor", "tool_radius_m", "tool_length_m"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"cup.{name}", getattr(self, name), "greater than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"cup.{name}", getattr(self, name), "a finite number greater than 0")
+        if not 0 <= self.friction < math.inf:
+            raise ConfigError("cup.friction", self.friction, "a finite number, at least 0")
         if not 0 < self.approach_cone_rad <= 1.5708:
             raise ConfigError("cup.approach_cone_rad", self.approach_cone_rad, "in (0, pi/2]")

@@ -272,7 +272,7 @@ def _run(tasks: list[_Task], config: GenerateConfig) -> Iterator[SceneReport]:
 
 
 def _entries(recipe: Recipe, index: int, files: list[ViewFiles]) -> list[ManifestEntry]:
-    split = split_of(index, novel=recipe.is_novel(index))
+    split = split_of(recipe.rank(index), novel=recipe.is_novel(index))
     return [
         ManifestEntry(scene=scene_id(index), view=one.view, split=split, rgb=one.rgb, sha256=one.sha256)
         for one in files

@@ -141,6 +141,11 @@ class Recipe:
         """Whether scene number `index` (0, 1, ...) is made of novel families only."""
         return self.novel_every > 0 and index % self.novel_every == self.novel_every - 1
 
+    def rank(self, index: int) -> int:
+        """How many scenes of its kind, novel or ordinary, come before scene number `index`."""
+        novel_before = index // self.novel_every if self.novel_every else 0
+        return novel_before if self.is_novel(index) else index - novel_before
+
     def to_dict(self) -> dict[str, Any]:
         """All values as JSON-ready lists, dicts and numbers."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))

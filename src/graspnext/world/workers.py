@@ -45,8 +45,8 @@ def run_tasks(
         renew_after: Tasks after which a process is replaced, since native libraries keep some memory each time.
 
     Raises:
-        SceneError: A task raised a named error; its message is kept.
-        RuntimeError: A task failed otherwise, or its process died.
+        SceneError: A task raised a named error, whose message is kept, or its process died.
+        RuntimeError: A task failed otherwise.
     """
     waiting = list(reversed(tasks))
     pool: list[_Worker] = []
@@ -114,7 +114,7 @@ def _receive(worker: _Worker) -> Any:
         kind, content = worker.pipe.recv()
     except EOFError as error:
         worker.process.join()
-        raise RuntimeError(
+        raise SceneError(
             f"a worker process ended with code {worker.process.exitcode}; "
             "if the machine ran out of memory, use fewer workers"
         ) from error

@@ -35,3 +35,13 @@ def test_a_silent_heatmap_gives_the_middle_and_an_empty_box_its_corner() -> None
     centers = locate_centers(torch.zeros(64, 64), 4, boxes, torch.ones(2, 28, 28))
     assert (centers[0] - torch.tensor([40.0, 80.0])).abs().max() < 3
     assert centers[1].tolist() == [0.0, 0.0]
+
+
+def test_the_centre_of_a_ring_lies_in_its_hole() -> None:
+    heat = torch.zeros(64, 64)
+    bump(heat, 16.0, 16.0, 0.6)
+    rows, columns = torch.meshgrid(torch.arange(28) + 0.5, torch.arange(28) + 0.5, indexing="ij")
+    radius = ((rows - 14) ** 2 + (columns - 14) ** 2).sqrt()
+    ring = ((radius > 8) & (radius < 14)).float()[None]
+    center = locate_centers(heat, 4, torch.tensor([[24.0, 24.0, 104.0, 104.0]]), ring)[0]
+    assert (center - torch.tensor([64.0, 64.0])).norm() < 2

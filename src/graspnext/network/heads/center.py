@@ -10,6 +10,7 @@ PRIOR_SIGMA = 0.3
 """Width of the prior around the box's centre, in sides of the box."""
 FLOOR = 0.01
 """Added to the heatmap, so that prior and mask decide where it is silent."""
+OFF_MASK = 0.1
 REACH = 2
 """The peak is refined within this many cells: 5x5."""
 
@@ -17,8 +18,9 @@ REACH = 2
 def locate_centers(heatmap: Tensor, stride: int, boxes: Tensor, masks: Tensor) -> Tensor:
     """Centres of mass in pixels of the network's input.
 
-    The heatmap inside each box, times a Gaussian prior and the amodal mask, has its largest cell refined by the
-    weighted mean of the cells around it.
+    The heatmap inside each box, times a Gaussian prior and a share of the amodal mask, has its largest cell refined
+    by the weighted mean of the cells around it. Outside the mask a cell keeps `OFF_MASK` of its score: a ring's centre
+    of mass lies in its hole.
 
     Args:
         heatmap: (h, w) in [0, 1].
@@ -34,7 +36,9 @@ def locate_centers(heatmap: Tensor, stride: int, boxes: Tensor, masks: Tensor) -
     heat = roi_align(heatmap[None, None], rois, (size, size), 1.0 / stride, 2, True)[:, 0]  # (D, M, M)
     cell = (torch.arange(size, device=boxes.device, dtype=boxes.dtype) + 0.5) / size  # (M,) in sides of the box
     prior = torch.exp(-0.5 * ((cell - 0.5) / PRIOR_SIGMA) ** 2)
-    score = ((heat + FLOOR) * masks * (prior[:, None] * prior[None, :])).reshape(count, size * size)
+    score = ((heat + FLOOR) * (OFF_MASK + (1 - OFF_MASK) * masks) * (prior[:, None] * prior[None, :])).reshape(
+        count, size * size
+    )
     peak = score.argmax(dim=1)
     row, column = (peak // size)[:, None], (peak % size)[:, None]
     index = torch.arange(size, device=boxes.device)[None, :]

@@ -33,6 +33,6 @@ def box_losses(logits: Tensor, deltas: Tensor, rois: Tensor, wanted: Tensor, pos
         quality = torch.zeros_like(logits)
         quality[chosen] = box_ops.iou_and_giou(refined, wanted[chosen])[0]
         goal = box_ops.encode(wanted[chosen], rois[chosen], CODER_WEIGHTS)
-    score = functional.binary_cross_entropy_with_logits(logits, quality)
+    score = functional.binary_cross_entropy_with_logits(logits, quality, reduction="sum") / max(1, len(logits))
     error = functional.smooth_l1_loss(deltas[chosen], goal, beta=SMOOTH_BELOW, reduction="sum")
     return score, error / max(1, len(chosen))
