@@ -83,7 +83,10 @@ class Finder(nn.Module):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
 
-    def forward(self, image: torch.Tensor) -> Detections:
+    def forward(self, image: torch.Tensor, limit: torch.Tensor) -> Detections:
+        columns, rows = (int(length) for length in limit)
+        assert (image[0, :, rows:] == PADDING_GREY).all()
+        assert (image[0, :, :, columns:] == PADDING_GREY).all()
         bright = image[0].amin(dim=0) > 0.75
         rows, columns = bright.any(dim=1).nonzero()[:, 0], bright.any(dim=0).nonzero()[:, 0]
         x1, x2, y1, y2 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1

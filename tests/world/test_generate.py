@@ -29,6 +29,8 @@ needs_renderer = pytest.mark.skipif(
 )
 SMALL: Recipe = dataclasses.replace(find_recipe("smoke"), image_size=(96, 128))
 SCENES = 3
+HEAR_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""A process started from a script's background inherits that it ignores SIGINT."""
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +231,7 @@ def has_children(pid: int, number: int) -> list[int]:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_its_parent(how: signal.Signals) -> None:
     code = (
-        "import time; from graspnext.world.workers import run_tasks\n"
+        f"{HEAR_SIGINT}; import time; from graspnext.world.workers import run_tasks\n"
         "if __name__ == '__main__': list(run_tasks(time.sleep, [60, 60], workers=2, renew_after=9))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True)
@@ -249,7 +251,10 @@ def test_no_worker_outlives_its_parent(how: signal.Signals) -> None:
 def test_an_interrupted_run_leaves_a_readable_dataset(tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["world", "make", "--out", str(out), "--scenes", "500", "--recipe", "smoke", "--workers", "2"]
-    parent = subprocess.Popen([sys.executable, "-m", "graspnext", *words], stderr=subprocess.PIPE)
+    code = (
+        f"{HEAR_SIGINT}; import sys; from graspnext.cli.main import main\nif __name__ == '__main__': sys.exit(main())"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while len(list(out.glob("scenes/0*"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)

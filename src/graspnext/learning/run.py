@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from graspnext import __version__
-from graspnext.data.format import MANIFEST_FILE
+from graspnext.data.format import MANIFEST_FILE, SPLITS
+from graspnext.data.reader import Dataset
 from graspnext.errors import DatasetError, RunError
 from graspnext.files import make_folder, output_errors, write_json, write_text
 from graspnext.learning.checkpoint import CHECKPOINT_FILE, CONFIG_FILE, read_config
@@ -42,6 +43,26 @@ def fingerprint(data: Path) -> str:
         return hashlib.sha256((data / MANIFEST_FILE).read_bytes()).hexdigest()
     except OSError as error:
         raise DatasetError(data, f"{MANIFEST_FILE} cannot be read", "check the path to the dataset") from error
+
+
+def describe_dataset(data: Path) -> dict[str, Any]:
+    """What a dataset is, in a few words and numbers: for the run's record and the card of its bundle.
+
+    Raises:
+        DatasetError: The dataset cannot be read.
+    """
+    dataset = Dataset(data)
+    info = dataset.info
+    return {
+        "generator": info.generator,
+        "recipe": info.recipe_name,
+        "seed": info.seed,
+        "scenes": info.num_scenes,
+        "views_per_scene": info.views_per_scene,
+        "image_size": list(info.image_size),
+        "views": {split: len(dataset.split(split)) for split in SPLITS},
+        "cup": info.cup,
+    }
 
 
 def hardware() -> dict[str, Any]:
@@ -67,6 +88,7 @@ def open_run(out: Path, *, preset: NetworkConfig, recipe: Recipe, data: Path, re
         "preset": preset.to_dict(),
         "recipe": recipe.to_dict(),
         "data": str(data.resolve()),
+        "dataset": describe_dataset(data),
         "dataset_sha256": fingerprint(data),
         "versions": {"graspnext": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "hardware": hardware(),
