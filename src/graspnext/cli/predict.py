@@ -90,7 +90,9 @@ def main(arguments: Sequence[str]) -> int:
     content = report(frames, problems, **about)
     write_json(options.out / REPORT_FILE, content)
     emit_json(content, options.json)
-    _say(rows, problems, sys.stderr if str(options.json) == "-" else sys.stdout)
+    stream = sys.stderr if str(options.json) == "-" else sys.stdout
+    _say(rows, problems, stream)
+    stream.write(f"{len(rows)} overlay{'s' * (len(rows) != 1)} and {REPORT_FILE}: see {options.out}\n")
     return 2 if problems else 0
 
 
