@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,10 +51,19 @@ def test_settings_that_touch_the_result_must_stay(tiny_dataset: Path, tmp_path: 
 def test_another_dataset_is_refused(tiny_dataset: Path, tmp_path: Path) -> None:
     open_run(tmp_path / "run", preset=TINY, recipe=RECIPE, data=tiny_dataset, resume=False)
     other = tmp_path / "other"
-    other.mkdir()
-    (other / "manifest.jsonl").write_text("{}\n")
+    shutil.copytree(tiny_dataset, other)
+    lines = (other / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (other / "manifest.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(RunError, match="dataset_sha256"):
         open_run(tmp_path / "run", preset=TINY, recipe=RECIPE, data=other, resume=True)
+
+
+def test_the_record_says_what_the_dataset_is(tiny_dataset: Path, tmp_path: Path) -> None:
+    open_run(tmp_path / "run", preset=TINY, recipe=RECIPE, data=tiny_dataset, resume=False)
+    record = json.loads((tmp_path / "run/config.json").read_text())["dataset"]
+    manifest = [json.loads(line) for line in (tiny_dataset / "manifest.jsonl").read_text().splitlines()]
+    assert record["views"] == dict(Counter(line["split"] for line in manifest))
+    assert record["seed"] == json.loads((tiny_dataset / "dataset.json").read_text())["seed"]
 
 
 def test_a_checkpoint_without_config_is_not_touched(tiny_dataset: Path, tmp_path: Path) -> None:
