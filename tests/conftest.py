@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch  # noqa: F401 - before anything renders: its triton crashes when loaded after Mesa's LLVM
 
 from graspnext.data.format import DatasetInfo, ManifestEntry
 from graspnext.data.splits import split_of

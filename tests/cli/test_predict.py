@@ -52,7 +52,8 @@ def test_folder_and_pattern(bundle: Path, pictures: Path, tmp_path: Path, capsys
         assert overlay.width > 3 * 400
     table = capsys.readouterr().out.splitlines()
     assert table[0].split() == ["file", "parts", "occluded", "best", "suction", "ms"]
-    assert len(table) == 4
+    assert len(table) == 5
+    assert table[-1] == f"3 overlays and predictions.json: see {out}"
     assert int(table[1].split()[1]) == len(content["frames"][0]["instances"])
 
 
@@ -77,7 +78,7 @@ def test_bad_sources_do_not_stop_good_ones(
     words = (pictures / "none.png", pictures, tmp_path / "*.webp", "--out", out, "--model", bundle)
     assert run(*words) == 2
     captured = capsys.readouterr()
-    assert len(captured.out.splitlines()) == 3  # the head and the two good ones
+    assert len(captured.out.splitlines()) == 4  # the head, the two good ones, where to look
     errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 4
     assert "Traceback" not in captured.err

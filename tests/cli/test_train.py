@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 from graspnext.cli.main import main
-from graspnext.cli.train import take_recipe
 
 SHORT = ["--recipe", "smoke", "--recipe.steps", "2", "--recipe.augmentation.size", "64"]
 SHORT += ["--recipe.loader.workers", "0", "--recipe.device", "cpu"]
-
-
-def test_recipe_name_and_overrides_come_apart() -> None:
-    assert take_recipe(["tiny", "--recipe", "smoke", "--recipe.steps", "3"]) == (
-        "smoke",
-        ["tiny", "--recipe.steps", "3"],
-    )
-    assert take_recipe(["--recipe=smoke"]) == ("smoke", [])
-    assert take_recipe(["tiny", "--resume"]) == ("cpu", ["tiny", "--resume"])
 
 
 def test_trains_with_overrides(tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from graspnext.cli.main import main
-from graspnext.cli.world import take_recipe
 from graspnext.data.reader import read_info, read_manifest
 from graspnext.world.render.renderer import renderer_problems
 
@@ -76,9 +75,3 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert complaint.count("\n") == 1
     assert message in complaint
     assert not list(tmp_path.iterdir())
-
-
-def test_recipe_name_is_taken_out_of_the_words() -> None:
-    assert take_recipe(["--recipe", "smoke", "--size", "64"]) == ("smoke", ["--size", "64"])
-    assert take_recipe(["--recipe=smoke", "--recipe.views", "2"]) == ("smoke", ["--recipe.views", "2"])
-    assert take_recipe(["--size", "64"]) == ("default", ["--size", "64"])

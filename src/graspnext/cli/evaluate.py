@@ -112,7 +112,8 @@ def open_model(command: Command, view_size: int) -> tuple[Callable[[UInt8Array],
         if command.size is not None:
             raise ConfigError("--size", command.size, "left out for a bundle, whose input size is fixed")
         predictor = Predictor(command.model, runtime=command.runtime)
-        return lambda image: predictor.predict(image, min_score=EVALUATION_MIN_SCORE), {"runtime": command.runtime}
+        about = {"input_size": predictor.card.input_size, "runtime": command.runtime}
+        return lambda image: predictor.predict(image, min_score=EVALUATION_MIN_SCORE), about
     raise RunError(
         command.model,
         "neither a training run (config.json) nor a bundle (card.json)",

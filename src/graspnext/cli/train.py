@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from graspnext.cli.recipe import take_recipe
+
 DESCRIPTION = """Train a network on a dataset.
 
 Examples:
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; the arguments are those after `train`."""
     from graspnext.learning.recipes import Recipe, find_recipe
 
-    name, words = take_recipe(list(arguments))
+    name, words = take_recipe(arguments, default="cpu")
     start = find_recipe(name)
 
     def train(
@@ -54,17 +56,3 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
     return int(tyro.cli(train, prog="graspnext train", description=DESCRIPTION, args=words))
-
-
-def take_recipe(words: list[str]) -> tuple[str, list[str]]:
-    """The name after `--recipe` (cpu when it is not given), and the other words."""
-    name, others = "cpu", []
-    while words:
-        word = words.pop(0)
-        if word == "--recipe" and words and not words[0].startswith("-"):
-            name = words.pop(0)
-        elif word.startswith("--recipe="):
-            name = word.removeprefix("--recipe=")
-        else:
-            others.append(word)
-    return name, others

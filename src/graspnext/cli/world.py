@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from graspnext.cli.output import emit_json, progress
+from graspnext.cli.recipe import take_recipe
 from graspnext.errors import UnknownNameError
 from graspnext.world.generate import GenerateConfig, GenerateReport, SceneReport, generate
 from graspnext.world.recipes import Recipe, find_recipe
@@ -70,7 +71,7 @@ class MakeOptions:
 
 def make(words: list[str]) -> int:
     """Run `world make`."""
-    name, words = take_recipe(words)
+    name, words = take_recipe(words, default="default")
     start = MakeOptions(tyro.MISSING, tyro.MISSING, recipe=find_recipe(name))
     options = tyro.cli(MakeOptions, default=start, prog="graspnext world make", description=DESCRIPTION, args=words)
     recipe = dataclasses.replace(
@@ -104,18 +105,3 @@ def summary(out: Path, report: GenerateReport) -> str:
         f"{report.retries} tried again; {report.wall_s:.1f} s\n"
         f"seconds a view and process: {stages}"
     )
-
-
-def take_recipe(words: list[str]) -> tuple[str, list[str]]:
-    """The name after `--recipe` ("default" when it is not given), and the other words."""
-    name, rest, skip = "default", [], False
-    for index, word in enumerate(words):
-        if skip:
-            skip = False
-        elif word.startswith("--recipe="):
-            name = word.partition("=")[2]
-        elif word == "--recipe" and index + 1 < len(words):
-            name, skip = words[index + 1], True
-        else:
-            rest.append(word)
-    return name, rest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graspnext.types import BoolArray, Float32Array, UInt8Array, View
+from graspnext.types import BoolArray, Float32Array, UInt8Array
 
 SUCTION_STRIDE = 4
 """Pixels of the input per cell of the suction target."""
@@ -32,22 +32,6 @@ class Sample:
     """(N,) bool: neither positive nor negative."""
     suction: Float32Array
     """(H / 4, W / 4) float32 in [0, 1]: label map, mean-pooled to stride 4."""
-
-
-def sample_of(view: View) -> Sample:
-    """A view at its own size, nothing changed but the suction map, which is pooled."""
-    instances = view.labels.instances
-    height, width = view.image.shape[:2]
-    return Sample(
-        image=view.image,
-        boxes=np.array([one.amodal_box for one in instances], dtype=np.float32).reshape(-1, 4),
-        visible_masks=np.array([one.visible_mask for one in instances], dtype=bool).reshape(-1, height, width),
-        amodal_masks=np.array([one.amodal_mask for one in instances], dtype=bool).reshape(-1, height, width),
-        occluded=np.array([one.occluded for one in instances], dtype=bool),
-        centers=np.array([one.center_of_mass[:2] for one in instances], dtype=np.float32).reshape(-1, 2),
-        ignore=np.array([one.ignore for one in instances], dtype=bool),
-        suction=mean_pool(view.labels.suction, SUCTION_STRIDE),
-    )
 
 
 def mean_pool(values: Float32Array, stride: int) -> Float32Array:

@@ -15,6 +15,15 @@ from graspnext.errors import ConfigError, DatasetError
 from graspnext.learning.metrics.accumulator import MetricAccumulator
 from graspnext.types import Prediction, UInt8Array
 
+DEFINITIONS = {
+    "amodal_box_ap, visible_mask_ap, amodal_mask_ap": "COCO AP, IoU 0.50:0.05:0.95, 100 detections, class-agnostic",
+    "occlusion_accuracy, occlusion_f1": "over instances matched at amodal-box IoU 0.5 in score order",
+    "center_of_mass_ap": "COCO keypoint AP, one keypoint, OKS constant k = 0.2, scale = square root of the amodal area",
+    "heatmap_mse": "all pixels at stride 4, prediction and label in [0, 1]",
+    "suction_precision_at_k": "share of the k highest peaks that lie on a label of at least 0.5",
+}
+"""The form of each metric, which the paper leaves open in part; goes into every report."""
+
 Track = Callable[[Iterable[ManifestEntry], int], Iterator[ManifestEntry]]
 """Passes the entries on and shows progress; the number is how many there are."""
 
@@ -37,7 +46,8 @@ def evaluate(
         track: For a progress bar.
 
     Returns:
-        `metrics` (name -> value, None where nothing could be measured), `split`, `num_views`, `predict_ms_p50`.
+        `metrics` (name -> value, None where nothing could be measured), `split`, `num_views`, `predict_ms_p50` and
+        `definitions`.
 
     Raises:
         ConfigError: The limit is below 1.
@@ -60,6 +70,7 @@ def evaluate(
         "split": split,
         "num_views": len(entries),
         "predict_ms_p50": round(float(np.median(times_ms)), 2),
+        "definitions": DEFINITIONS,
     }
 
 

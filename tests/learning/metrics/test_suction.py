@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from graspnext.learning.metrics.suction import SuctionScore, pool, resize
+from graspnext.learning.metrics.suction import SuctionScore, resize
 from graspnext.types import Prediction
 
 
@@ -18,17 +18,6 @@ def prediction_of(suction: np.ndarray, height: int, width: int) -> Prediction:
     return Prediction(
         width, height, none, none.reshape(0, 4), masks, masks, none, none.reshape(0, 2), suction.astype(np.float32)
     )
-
-
-@pytest.mark.parametrize(("height", "width"), [(8, 12), (9, 14), (3, 2)])
-def test_pool_is_the_mean_of_each_cell(height: int, width: int) -> None:
-    label = np.random.default_rng(0).random((height, width)).astype(np.float32)
-    pooled = pool(label)
-    assert pooled.shape == (math.ceil(height / 4), math.ceil(width / 4))
-    for row in range(pooled.shape[0]):
-        for column in range(pooled.shape[1]):
-            cell = label[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
-            assert pooled[row, column] == pytest.approx(cell.mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("size", [(10, 8), (23, 31), (7, 5), (20, 16)])

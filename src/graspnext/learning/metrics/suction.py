@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from graspnext.data.sample import SUCTION_STRIDE, mean_pool
 from graspnext.geometry.predictions import suction_peaks
 from graspnext.types import Float32Array, Prediction
 
-STRIDE = 4
-"""Pixels of the view to a cell of the grid on which the error is measured."""
 GOOD_LABEL = 0.5
 """From this label on, a pixel is a good place."""
 
@@ -30,7 +29,7 @@ class SuctionScore:
             prediction: Its heatmap may have any resolution.
             label: (H, W) in [0, 1], at the view's own resolution.
         """
-        grid = pool(label)
+        grid = mean_pool(label, SUCTION_STRIDE)
         error = resize(prediction.suction, *grid.shape).astype(np.float64) - grid
         self._squared_error += float(np.square(error).sum())
         self._num_cells += error.size
@@ -53,15 +52,6 @@ class SuctionScore:
         """
         values = self._precisions[k]
         return float(np.mean(values)) if values else float("nan")
-
-
-def pool(label: Float32Array) -> Float32Array:
-    """Means (ceil(H / 4), ceil(W / 4)) over cells of 4 x 4 pixels; cells cut by the border average what they have."""
-    rows, columns = np.arange(0, label.shape[0], STRIDE), np.arange(0, label.shape[1], STRIDE)
-    sums = np.add.reduceat(np.add.reduceat(label.astype(np.float64), rows, axis=0), columns, axis=1)
-    heights = np.diff(np.append(rows, label.shape[0]))
-    widths = np.diff(np.append(columns, label.shape[1]))
-    return np.asarray(sums / (heights[:, None] * widths[None, :]), dtype=np.float32)
 
 
 def resize(heatmap: Float32Array, height: int, width: int) -> Float32Array:

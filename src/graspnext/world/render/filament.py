@@ -9,6 +9,9 @@ Same bytes every time: Filament dithers with noise that depends on how many fram
 smoothing turns that noise into differences of up to 60 levels on single pixels. A fresh context repeats itself
 exactly, and opening one takes 0.05 s. So every scene gets its own context, which draws all its views in order at
 once; a picture then depends on nothing but (scene, view).
+
+Mesa's rasteriser brings an LLVM into the process. A process that also needs torch has to import torch first: torch
+loads triton, whose own LLVM crashes when it comes second (torch 2.14, Mesa 22.3).
 """
 
 from __future__ import annotations
