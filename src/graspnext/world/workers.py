@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -54,7 +54,7 @@ def run_tasks(
     try:
         for _ in range(min(workers, len(tasks))):
             pool.append(_start(function, threads, renew_after))
-            pool[-1].pipe.send(waiting.pop())
+            _send(pool[-1], waiting.pop())
         while pool:
             ready = wait([worker.pipe for worker in pool])
             for index, worker in enumerate(list(pool)):
@@ -68,7 +68,7 @@ def run_tasks(
                     if worker.left <= 0:
                         _stop(worker)
                         pool[index] = _start(function, threads, renew_after)
-                    pool[index].pipe.send(waiting.pop())
+                    _send(pool[index], waiting.pop())
                 yield result
                 break  # the pool may have changed
     finally:
@@ -103,8 +103,13 @@ def _thread_limits(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _send(worker: _Worker, task: Any) -> None:
+    with suppress(ConnectionError):  # it died: `_receive` finds its pipe ended, and says so
+        worker.pipe.send(task)
+
+
 def _stop(worker: _Worker) -> None:
-    worker.pipe.send(None)
+    _send(worker, None)
     worker.process.join()
     worker.pipe.close()
 
@@ -112,7 +117,7 @@ def _stop(worker: _Worker) -> None:
 def _receive(worker: _Worker) -> Any:
     try:
         kind, content = worker.pipe.recv()
-    except EOFError as error:
+    except (EOFError, ConnectionError) as error:
         worker.process.join()
         raise SceneError(
             f"a worker process ended with code {worker.process.exitcode}; "
