@@ -43,6 +43,8 @@ def test_the_card_says_what_the_files_are(bundle: Path) -> None:
     assert card["files"]["model.onnx"]["sha256"] == hashlib.sha256((bundle / "model.onnx").read_bytes()).hexdigest()
     assert card["files"]["model.onnx"]["size_bytes"] == (bundle / "model.onnx").stat().st_size
     assert card["license"] == "Apache-2.0"
+    assert card["training"]["wall_time_s"] == 1.5
+    assert card["training"]["hardware"] == {"cores": 2}
     assert card["outputs"]["amodal_boxes"] == {"shape": [100, 4], "dtype": "float32"}
     assert card["outputs"]["visible_masks"]["shape"] == [100, card["mask_size"], card["mask_size"]]
     assert card["max_detections"] == 100

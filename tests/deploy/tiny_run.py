@@ -9,6 +9,7 @@ import torch
 from graspnext.deploy.export import ExportConfig, export_bundle
 from graspnext.files import make_folder, write_json
 from graspnext.learning.checkpoint import CONFIG_FILE, WEIGHTS_FILE, save_tensors
+from graspnext.learning.run import SUMMARY_FILE
 from graspnext.network.build import build_network
 from graspnext.network.network import Network
 from graspnext.network.presets import find_preset
@@ -38,6 +39,7 @@ def write_run(folder: Path) -> Path:
     make_folder(folder)
     config = {"schema_version": 1, "preset": find_preset("tiny").to_dict(), "data": "/somewhere/secret/bins"}
     write_json(folder / CONFIG_FILE, config | {"recipe": {"steps": 7}, "hardware": {"cores": 2}})
+    write_json(folder / SUMMARY_FILE, {"steps": 7, "wall_time_s": 1.5, "hardware": {"cores": 2}})
     save_tensors(folder / WEIGHTS_FILE, dict(lively_network().state_dict()), {"step": 7})
     return folder
 

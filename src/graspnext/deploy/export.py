@@ -24,6 +24,7 @@ from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.files import make_folder, output_errors, write_bytes, write_json
 from graspnext.geometry.predictions import OUTPUT_NAMES
 from graspnext.learning.checkpoint import load_run
+from graspnext.learning.run import read_summary
 from graspnext.network.config import NetworkConfig
 from graspnext.network.cost import profile_network
 from graspnext.network.pipeline import Pipeline
@@ -79,6 +80,7 @@ def export_bundle(run: Path, out: Path, *, config: ExportConfig) -> Path:
     out = out.resolve()
     _refuse_other_content(out)
     network, architecture, record = load_run(run)
+    record = {**record, **read_summary(run)}
     metrics = read_metrics(config.metrics, config.input_size)
     if config.precision == "fp16":
         round_weights(network)

@@ -120,6 +120,20 @@ def _differences(name: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]
     return [] if before == now else [(name, before, now)]
 
 
+def read_summary(run: Path) -> dict[str, Any]:
+    """What `run.json` says of a finished run: steps, wall_time_s, hardware; nothing of an unfinished one.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = run / SUMMARY_FILE
+    try:
+        summary = json.loads(path.read_text()) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise RunError(path, f"cannot be read ({error})", "finish the run again with --resume") from error
+    return dict(summary) if isinstance(summary, dict) else {}
+
+
 class Log:
     """`log.jsonl`: appended to line by line; a resumed run first drops the lines after its checkpoint."""
 
