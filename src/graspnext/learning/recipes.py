@@ -112,7 +112,7 @@ RECIPES: Mapping[str, Recipe] = {
         loader=LoaderConfig(batch_size=2),
     ),
 }
-"""`cpu`: 12 000 batches of four 384-pixel crops; `fast` does 11 images/s on 2 cores with bf16 matrix units: 75 minutes.
+"""`cpu`: 12 000 batches of four 384-pixel crops; `fast` does 11 images/s on 2 cores with AVX-512 BF16: 75 minutes.
 `smoke`: 30 steps at 96 pixels in seconds, to see that everything works; with 300 steps `tiny` learns toy pictures."""
 
 
