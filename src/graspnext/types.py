@@ -7,6 +7,7 @@ pixel (column u, row v) covers [u, u + 1) x [v, v + 1).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,9 @@ class Labels:
     depth_m: Float32Array
     """(H, W): z in metres, 0 = missing."""
     suction: Float32Array
-    """(H, W) in [0, 1]: suction-grasp score of the surface point seen; 0 on background."""
+    """(H, W) in [0, 1]: suction-grasp score of the surface point seen, for the dataset's own cup; 0 on background."""
+    more_suction: Mapping[str, Float32Array] = field(default_factory=dict)
+    """The same for each further cup of the dataset, by its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,10 @@ class View:
     """(H, W, 3) uint8, RGB."""
     camera: Camera
     labels: Labels
+    sensor: str = ""
+    """The camera model that `image` and `sensor_depth_m` imitate; empty = ideal, or a real one unknown."""
+    sensor_depth_m: Float32Array | None = None
+    """(H, W) depth as that sensor measures it: noise, holes (0 = missing); `labels.depth_m` stays clean."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,7 +143,7 @@ def test_a_picture_of_another_size_is_refused_before_it_is_decoded(broken: Path)
         (r"instances\[3\]\.colour", lambda c: c["instances"][3].update(colour="red")),
         (r"camera\.fx", lambda c: c["camera"].pop("fx")),
         ("camera", lambda c: c["camera"].update(width=100)),
-        ("schema_version", lambda c: c.update(schema_version=2)),
+        ("schema_version", lambda c: c.update(schema_version=3)),
     ],
 )
 def test_a_wrong_field_is_named(broken: Path, field: str, change: Callable[[dict[str, Any]], object]) -> None:

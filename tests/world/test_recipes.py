@@ -7,7 +7,9 @@ from itertools import pairwise
 import pytest
 
 from graspnext.errors import ConfigError, UnknownNameError
-from graspnext.world.recipes import RECIPES, CameraRanges, LookRanges, Recipe, find_recipe
+from graspnext.world.lighting import LookRanges
+from graspnext.world.recipes import RECIPES, Recipe, find_recipe
+from graspnext.world.viewpoints import CameraRanges
 
 
 def test_find_recipe() -> None:

@@ -21,7 +21,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "core": ("numpy", "pillow", "pydantic", "tyro", "rich", "openvino"),
     "onnxruntime": ("onnxruntime",),
     "train": ("torch", "torchvision", "safetensors", "faster-coco-eval"),
-    "world": ("mujoco", "mujoco-studio", "trimesh", "embreex", "scipy", "manifold3d"),
+    "world": ("mujoco", "mujoco-studio", "trimesh", "embreex", "scipy", "manifold3d", "coacd", "pyyaml"),
+    "data": ("h5py",),
+    "cluster": ("ray", "joblib"),
     "export": ("onnx", "onnxscript"),
 }
 """Extra of this package -> the distributions that it brings."""

@@ -34,6 +34,11 @@ EXTRA_OF: dict[str, str] = {
     "embreex": "world",
     "scipy": "world",
     "manifold3d": "world",
+    "coacd": "world",
+    "yaml": "world",
+    "h5py": "data",
+    "ray": "cluster",
+    "joblib": "cluster",
 }
 """Library that the core install leaves out -> the extra that brings it."""
 

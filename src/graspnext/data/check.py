@@ -26,6 +26,7 @@ from graspnext.data.format import (
     Rle,
     SceneFile,
     ViewLabels,
+    hash_of,
 )
 from graspnext.geometry import boxes
 from graspnext.types import BoolArray, Float32Array
@@ -156,7 +157,7 @@ class _Check:
         files = reader.files_of(entry)
         for key, file in files.items():
             content = self.attempt(partial(reader.read_bytes, self.root, file, _REMAKE))
-            if content is not None and hashlib.sha256(content).hexdigest() != getattr(entry.sha256, key):
+            if content is not None and hashlib.sha256(content).hexdigest() != hash_of(entry.sha256, key):
                 self.say(file, "", "the file is not the one that was written: its hash differs", _REMAKE)
         size = info.image_size if info else self._size_by_camera(entry)
         if size is None:

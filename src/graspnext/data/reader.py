@@ -26,6 +26,7 @@ from graspnext.data.format import (
     ManifestEntry,
     Rle,
     ViewLabels,
+    file_names,
 )
 from graspnext.errors import UnknownNameError
 from graspnext.geometry import boxes, masks
@@ -90,7 +91,8 @@ class Dataset:
 
         Args:
             entry: A line of the manifest.
-            depth: Read the depth picture; without it, `Labels.depth_m` is 0 (missing) everywhere, in less time.
+            depth: Read what learning on pictures alone does not need: both depths and the maps of further cups.
+                Without it, `Labels.depth_m` is 0 (missing) everywhere, in less time.
 
         Raises:
             DatasetError: Any file of the view is missing, damaged, or does not fit the others.
@@ -100,6 +102,8 @@ class Dataset:
         image = read_rgb(self.root, entry, size)
         suction = read_suction(self.root, entry, size)
         depth_m = read_depth(self.root, entry, size) if depth else np.zeros(size, dtype=np.float32)
+        more = {cup: read_suction(self.root, entry, size, cup) for cup in entry.sha256.more_suction if depth}
+        measured = entry.sha256.sensor_depth is not None and depth
         instances = decode_instances(self.root, entry, labels, size)
         return View(
             scene_id=entry.scene,
@@ -111,18 +115,18 @@ class Dataset:
                 instance_ids=_instance_ids(instances, size),
                 depth_m=depth_m,
                 suction=suction,
+                more_suction=more,
             ),
+            sensor=labels.sensor,
+            sensor_depth_m=read_depth(self.root, entry, size, key="sensor_depth") if measured else None,
         )
 
 
 def files_of(entry: ManifestEntry) -> dict[str, str]:
-    """Path of each file of a view relative to the dataset's folder, by its key in `FileHashes`."""
-    folder = f"{SCENES_DIR}/{entry.scene}"
+    """Path of each file of a view relative to the dataset's folder, by the keys of `file_names`."""
     return {
-        "rgb": f"{folder}/{entry.rgb}",
-        "depth": f"{folder}/{entry.view}_depth.png",
-        "suction": f"{folder}/{entry.view}_suction.png",
-        "labels": f"{folder}/{entry.view}_labels.json",
+        key: f"{SCENES_DIR}/{entry.scene}/{name}"
+        for key, name in file_names(entry.view, entry.rgb, entry.sha256).items()
     }
 
 
@@ -188,23 +192,24 @@ def read_rgb(root: Path, entry: ManifestEntry, size: tuple[int, int]) -> UInt8Ar
     return np.asarray(_read_picture(root, files_of(entry)["rgb"], ("RGB",), size), dtype=np.uint8)
 
 
-def read_depth(root: Path, entry: ManifestEntry, size: tuple[int, int]) -> Float32Array:
-    """Depth (H, W) float32, z in metres, 0 = missing.
+def read_depth(root: Path, entry: ManifestEntry, size: tuple[int, int], *, key: str = "depth") -> Float32Array:
+    """Depth (H, W) float32, z in metres, 0 = missing; the sensor's own for the key "sensor_depth".
 
     Raises:
         DatasetError: It is missing, damaged, or not 16-bit grey of the dataset's size (height, width).
     """
-    counts = _read_picture(root, files_of(entry)["depth"], ("I;16", "I"), size)
+    counts = _read_picture(root, files_of(entry)[key], ("I;16", "I"), size)
     return np.asarray(counts, dtype=np.float32) * np.float32(DEPTH_UNIT_M)
 
 
-def read_suction(root: Path, entry: ManifestEntry, size: tuple[int, int]) -> Float32Array:
-    """Suction scores (H, W) float32 in [0, 1].
+def read_suction(root: Path, entry: ManifestEntry, size: tuple[int, int], cup: str | None = None) -> Float32Array:
+    """Suction scores (H, W) float32 in [0, 1] for the dataset's own cup, or for a further one.
 
     Raises:
         DatasetError: It is missing, damaged, or not 8-bit grey of the dataset's size (height, width).
     """
-    levels = _read_picture(root, files_of(entry)["suction"], ("L",), size)
+    key = "suction" if cup is None else f"suction_{cup}"
+    levels = _read_picture(root, files_of(entry)[key], ("L",), size)
     return np.asarray(levels, dtype=np.float32) * np.float32(1 / 255)
 
 

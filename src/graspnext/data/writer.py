@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from graspnext.data.difficulty import difficulty_of
 from graspnext.data.format import (
     DATASET_FILE,
     DEPTH_UNIT_M,
@@ -130,23 +131,31 @@ def _write_view(folder: Path, view: View) -> ViewFiles:
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(where, f"view {v}: {first['loc']}: {first['msg']}", "mend the generator") from error
-    counts = np.rint(view.labels.depth_m / np.float32(DEPTH_UNIT_M))
-    depth = np.where(counts > _MAX_DEPTH_COUNT, 0, counts).astype(np.uint16)
-    suction = np.rint(view.labels.suction * np.float32(255)).astype(np.uint8)
-    contents = {
-        f"{v}_rgb.png": _png(Image.fromarray(np.ascontiguousarray(view.image)), _PHOTO),
-        f"{v}_depth.png": _png(Image.fromarray(depth)),
-        f"{v}_suction.png": _png(Image.fromarray(suction)),
-        f"{v}_labels.json": _json(labels.model_dump(mode="json")).encode(),
-    }
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
-    rgb, depth_hash, suction_hash, labels_hash = (hashlib.sha256(content).hexdigest() for content in contents.values())
-    return ViewFiles(
-        view=v,
-        rgb=f"{v}_rgb.png",
-        sha256=FileHashes(rgb=rgb, depth=depth_hash, suction=suction_hash, labels=labels_hash),
+
+    def put(name: str, content: bytes) -> str:
+        (folder / f"{v}_{name}").write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
+
+    hashes = FileHashes(
+        rgb=put("rgb.png", _png(Image.fromarray(np.ascontiguousarray(view.image)), _PHOTO)),
+        depth=put("depth.png", _depth_png(view.labels.depth_m)),
+        suction=put("suction.png", _suction_png(view.labels.suction)),
+        labels=put("labels.json", _json(labels.model_dump(mode="json")).encode()),
+        sensor_depth=None if view.sensor_depth_m is None else put("sensor_depth.png", _depth_png(view.sensor_depth_m)),
+        more_suction={
+            cup: put(f"suction_{cup}.png", _suction_png(scores)) for cup, scores in view.labels.more_suction.items()
+        },
     )
+    return ViewFiles(view=v, rgb=f"{v}_rgb.png", sha256=hashes, difficulty=difficulty_of(view.labels.instances))
+
+
+def _depth_png(depth_m: Float32Array) -> bytes:
+    counts = np.rint(depth_m / np.float32(DEPTH_UNIT_M))
+    return _png(Image.fromarray(np.where(counts > _MAX_DEPTH_COUNT, 0, counts).astype(np.uint16)))
+
+
+def _suction_png(scores: Float32Array) -> bytes:
+    return _png(Image.fromarray(np.rint(scores * np.float32(255)).astype(np.uint8)))
 
 
 def _check_view(where: Path, view: View) -> None:
@@ -158,6 +167,9 @@ def _check_view(where: Path, view: View) -> None:
     if (view.camera.height, view.camera.width) != shape:
         raise DatasetError(where, f"view {view.view_id}: camera and image differ in size", advice)
     maps = {"depth_m": (labels.depth_m, np.inf), "suction": (labels.suction, 1.0)}
+    maps |= {f"more_suction.{cup}": (scores, 1.0) for cup, scores in labels.more_suction.items()}
+    if view.sensor_depth_m is not None:
+        maps["sensor_depth_m"] = (view.sensor_depth_m, np.inf)
     for name, (values, limit) in maps.items():
         if values.shape != shape:
             raise DatasetError(where, f"view {view.view_id}: {name} is {values.shape}, the image {shape}", advice)
@@ -173,7 +185,9 @@ def _png(image: Image.Image, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
 
 def _labels_record(view: View) -> ViewLabels:
     return ViewLabels(
-        camera=_camera_record(view.camera), instances=[_instance_record(one) for one in view.labels.instances]
+        camera=_camera_record(view.camera),
+        instances=[_instance_record(one) for one in view.labels.instances],
+        sensor=view.sensor,
     )
 
 

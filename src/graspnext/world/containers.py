@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from graspnext.world.appearance import (
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.shapes import Cell, cuboid
 from graspnext.world.prints import collage
-from graspnext.world.scene import Container, Floor, Mesh
+from graspnext.world.scene import Container, ContainerKind, Floor, Mesh
 
 Box = tuple[Float64Array, Float64Array]
 """Half sizes (3,) and centre (3,), metres."""
@@ -167,7 +167,7 @@ def _container(
         None if kind == "table" else np.concatenate(uv).astype(np.float32),  # a table's texture repeats by length
     )
     material = sample_material(finish, texture=atlas.texture, rng=rng)
-    return Container(cast(Literal["tote", "carton", "table"], kind), mesh, tuple(boxes), inner, material)
+    return Container(cast(ContainerKind, kind), mesh, tuple(boxes), inner, material)
 
 
 def _surface(*, rng: np.random.Generator) -> tuple[UInt8Array, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graspnext import __version__
-from graspnext.data.format import SCENES_DIR, DatasetInfo, ManifestEntry, ViewFiles
+from graspnext.data.format import SCENES_DIR, DatasetInfo, ManifestEntry, ViewFiles, file_names
 from graspnext.data.reader import read_info
 from graspnext.data.splits import split_of
 from graspnext.data.writer import read_scene_files, write_dataset_info, write_manifest, write_scene
@@ -22,11 +22,13 @@ from graspnext.errors import ConfigError, DatasetError, OutputError, SceneError
 from graspnext.files import make_folder, output_errors
 from graspnext.types import View
 from graspnext.world.labels.view import SceneLabeller
+from graspnext.world.lighting import sample_look
 from graspnext.world.physics import settle
 from graspnext.world.recipes import Recipe
 from graspnext.world.render.renderer import RENDERERS, Renderer, open_renderer
-from graspnext.world.sampling import sample_cameras, sample_contents, sample_look
+from graspnext.world.sampling import sample_contents
 from graspnext.world.scene import Part, Scene
+from graspnext.world.viewpoints import sample_cameras
 from graspnext.world.workers import run_tasks
 
 MAX_ATTEMPTS = 5
@@ -136,8 +138,10 @@ def _try_scene(recipe: Recipe, seed: int, index: int, seconds: dict[str, float])
             with _timed(seconds, "physics"):
                 placements = settle(contents, rng=rng)
             with _timed(seconds, "sampling"):
-                look = sample_look(recipe, contents.container, rng=rng)
-                cameras = sample_cameras(recipe, contents.container, rng=rng)
+                look = sample_look(recipe.look, contents.container, rng=rng)
+                cameras = sample_cameras(
+                    recipe.camera, contents.container, views=recipe.views, image_size=recipe.image_size, rng=rng
+                )
         except SceneError as error:
             problems.append(str(error))
             continue
@@ -273,10 +277,7 @@ def _run(tasks: list[_Task], config: GenerateConfig) -> Iterator[SceneReport]:
 
 def _entries(recipe: Recipe, index: int, files: list[ViewFiles]) -> list[ManifestEntry]:
     split = split_of(recipe.rank(index), novel=recipe.is_novel(index))
-    return [
-        ManifestEntry(scene=scene_id(index), view=one.view, split=split, rgb=one.rgb, sha256=one.sha256)
-        for one in files
-    ]
+    return [ManifestEntry(scene=scene_id(index), split=split, **dict(one)) for one in files]
 
 
 def _prepare(out: Path, recipe: Recipe, config: GenerateConfig) -> dict[int, list[ViewFiles]]:
@@ -352,8 +353,7 @@ def _finished(out: Path, recipe: Recipe, scenes: int) -> dict[int, list[ViewFile
             files = read_scene_files(out, scene_id(index))
         except DatasetError:
             continue
-        names = [f"{v}_{kind}" for v in range(recipe.views) for kind in ("depth.png", "suction.png", "labels.json")]
-        names += [one.rgb for one in files]
+        names = [name for one in files for name in file_names(one.view, one.rgb, one.sha256).values()]
         if [one.view for one in files] == list(range(recipe.views)) and all((folder / n).is_file() for n in names):
             done[index] = files
     return done

@@ -3,76 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.world.cup import CupConfig
+from graspnext.world.lighting import LookRanges
 from graspnext.world.parts.families import FAMILIES, NOVEL_FAMILIES, TRAIN_FAMILIES
-
-CONTAINER_KINDS = ("tote", "carton", "table")
-
-
-def _check_range(name: str, value: tuple[float, float], low: float, high: float) -> None:
-    if not low <= value[0] <= value[1] <= high:
-        raise ConfigError(name, value, f"a pair (low, high) with {low} <= low <= high <= {high}")
-
-
-@dataclass(frozen=True)
-class CameraRanges:
-    """Where cameras stand. The first view of a scene is roughly overhead, the others lie on a hemisphere."""
-
-    field_of_view_rad: tuple[float, float] = (math.radians(35), math.radians(65))
-    """Full angle over the shorter side of the picture."""
-    overhead_tilt_rad: tuple[float, float] = (0.0, math.radians(12))
-    """Angle between the optical axis and straight down, first view."""
-    tilt_rad: tuple[float, float] = (0.0, math.radians(45))
-    """The same, other views."""
-    fill: tuple[float, float] = (0.5, 1.3)
-    """Longer side of the container over the shorter side of the picture, both at three quarters of its height."""
-    roll_rad: float = math.radians(12)
-    """Largest roll of tilted views; overhead ones turn freely."""
-    clearance_m: float = 0.25
-    """Least distance from the camera to the container's rim."""
-
-    def __post_init__(self) -> None:
-        _check_range("camera.field_of_view_rad", self.field_of_view_rad, 0.1, 2.5)
-        _check_range("camera.overhead_tilt_rad", self.overhead_tilt_rad, 0.0, 1.2)
-        _check_range("camera.tilt_rad", self.tilt_rad, 0.0, 1.2)
-        _check_range("camera.fill", self.fill, 0.05, 5.0)
-        if not 0 <= self.roll_rad <= math.pi:
-            raise ConfigError("camera.roll_rad", self.roll_rad, "in [0, pi]")
-        if not self.clearance_m > 0:
-            raise ConfigError("camera.clearance_m", self.clearance_m, "greater than 0")
-
-
-@dataclass(frozen=True)
-class LookRanges:
-    """How bright, how warm and how hard the light is. Intensities are drawn evenly in their logarithm."""
-
-    directional_lux: tuple[float, float] = (1e4, 7e4)
-    """Illuminance of the one directional light."""
-    ambient_lux: tuple[float, float] = (1.5e4, 4.5e4)
-    """Illuminance of the uniform sky: keeps the darkest picture readable."""
-    lamp_lux: tuple[float, float] = (3e3, 2.5e4)
-    """Illuminance that each extra lamp gives at the container's middle."""
-    num_lamps: tuple[int, int] = (0, 3)
-    """Point and spot lights beside the directional one."""
-    temperature_k: tuple[float, float] = (4200.0, 8500.0)
-    """Colour temperature of each light."""
-    exposure: tuple[float, float] = (0.8, 1.4)
-    no_shadow_probability: float = 0.3
-    """Share of scenes under light so wide that the directional light casts no visible shadow."""
-
-    def __post_init__(self) -> None:
-        for name in ("directional_lux", "ambient_lux", "lamp_lux"):
-            _check_range(f"look.{name}", getattr(self, name), 1.0, 1e6)
-        _check_range("look.num_lamps", self.num_lamps, 0, 8)
-        _check_range("look.temperature_k", self.temperature_k, 1500.0, 20000.0)
-        _check_range("look.exposure", self.exposure, 0.05, 20.0)
-        if not 0 <= self.no_shadow_probability <= 1:
-            raise ConfigError("look.no_shadow_probability", self.no_shadow_probability, "in [0, 1]")
+from graspnext.world.ranges import check_range, check_share
+from graspnext.world.scene import CONTAINER_KINDS
+from graspnext.world.viewpoints import CameraRanges
 
 
 @dataclass(frozen=True)
@@ -106,10 +46,9 @@ class Recipe:
     def __post_init__(self) -> None:
         self._check_families()
         self._check_containers()
-        _check_range("parts_per_scene", self.parts_per_scene, 1, 200)
-        _check_range("distinct_parts", self.distinct_parts, 1, 64)
-        if not 0 <= self.single_part_probability <= 1:
-            raise ConfigError("single_part_probability", self.single_part_probability, "in [0, 1]")
+        check_range("parts_per_scene", self.parts_per_scene, 1, 200)
+        check_range("distinct_parts", self.distinct_parts, 1, 64)
+        check_share("single_part_probability", self.single_part_probability)
         if self.views < 1:
             raise ConfigError("views", self.views, "at least 1")
         if min(self.image_size) < 32 or max(self.image_size) > 4096:

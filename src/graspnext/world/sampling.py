@@ -1,4 +1,4 @@
-"""What goes into a scene: contents, light and cameras, drawn at random from a recipe."""
+"""What goes into a scene: container, ground and parts, drawn at random from a recipe."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspnext.errors import SceneError
-from graspnext.geometry.cameras import look_at
-from graspnext.types import Camera, Float64Array
+from graspnext.types import Float64Array
 from graspnext.world.containers import sample_container, sample_floor
-from graspnext.world.parts.draws import between, chance, size_between
+from graspnext.world.parts.draws import chance
 from graspnext.world.parts.families import sample_part
 from graspnext.world.recipes import Recipe
-from graspnext.world.scene import Container, Floor, Light, Look, Part
+from graspnext.world.scene import Container, Floor, Part
 
 _ATTEMPTS = 60
 _TABLE_LAYER_M = 0.07
@@ -101,87 +100,3 @@ def _limit(order: list[int], parts: list[Part], container: Container, *, least: 
     volumes = [_LOOSENESS * float(np.prod(np.maximum(extents(part), 0.006))) for part in parts]
     filled = np.cumsum([volumes[i] for i in order])
     return order[: max(least, int(np.searchsorted(filled, room, side="right")))]
-
-
-def sample_look(recipe: Recipe, container: Container, *, rng: np.random.Generator) -> Look:
-    """One directional light, a few lamps and a sky, from dim to bright, of differing warmth."""
-    ranges = recipe.look
-    zenith, azimuth = rng.uniform(0, np.radians(60)), rng.uniform(0, 2 * np.pi)
-    direction = -np.array([np.sin(zenith) * np.cos(azimuth), np.sin(zenith) * np.sin(azimuth), np.cos(zenith)])
-    lights = [
-        Light(
-            "directional",
-            _triple(-3 * direction),
-            _triple(direction),
-            color_of_temperature(between(*ranges.temperature_k, rng=rng)),
-            size_between(*ranges.directional_lux, rng=rng),
-            shadows=not chance(ranges.no_shadow_probability, rng=rng),
-        )
-    ]
-    reach = max(container.inner_size[:2])
-    for _ in range(int(rng.integers(ranges.num_lamps[0], ranges.num_lamps[1] + 1))):
-        place = np.array([*(rng.uniform(-1.2, 1.2, 2) * reach), between(0.6, 1.6, rng=rng)])
-        distance = float(np.linalg.norm(place))
-        lights.append(
-            Light(
-                "spot" if chance(0.5, rng=rng) else "point",
-                _triple(place),
-                _triple(-place / distance),
-                color_of_temperature(between(*ranges.temperature_k, rng=rng)),
-                size_between(*ranges.lamp_lux, rng=rng) * distance**2,
-                shadows=chance(0.3, rng=rng),
-            )
-        )
-    ambient = color_of_temperature(between(*ranges.temperature_k, rng=rng))
-    lux = size_between(*ranges.ambient_lux, rng=rng)
-    return Look(tuple(lights), ambient, lux, size_between(*ranges.exposure, rng=rng))
-
-
-def color_of_temperature(kelvin: float) -> tuple[float, float, float]:
-    """Linear RGB of a black body, brightest channel 1 (cubics of Kim et al. for the Planckian locus).
-
-    US patent 7024034 gives the cubics, good from 1,667 K to 25,000 K; then XYZ to linear sRGB (IEC 61966-2-1).
-    """
-    t = 1e3 / float(np.clip(kelvin, 1667, 25000))
-    if kelvin < 4000:
-        x = np.polyval([-0.2661239, -0.2343589, 0.8776956, 0.179910], t)
-    else:
-        x = np.polyval([-3.0258469, 2.1070379, 0.2226347, 0.240390], t)
-    if kelvin < 2222:
-        y = np.polyval([-1.1063814, -1.34811020, 2.18555832, -0.20219683], x)
-    elif kelvin < 4000:
-        y = np.polyval([-0.9549476, -1.37418593, 2.09137015, -0.16748867], x)
-    else:
-        y = np.polyval([3.0817580, -5.87338670, 3.75112997, -0.37001483], x)
-    xyz = np.array([x / y, 1.0, (1 - x - y) / y])
-    to_rgb = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
-    rgb = np.clip(to_rgb @ xyz, 0, None)
-    return _triple(rgb / rgb.max())
-
-
-def _triple(values: Float64Array) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
-
-
-def sample_cameras(recipe: Recipe, container: Container, *, rng: np.random.Generator) -> tuple[Camera, ...]:
-    """The recipe's number of cameras: the first roughly overhead, the others on a hemisphere."""
-    return tuple(_sample_camera(recipe, container, overhead=i == 0, rng=rng) for i in range(recipe.views))
-
-
-def _sample_camera(recipe: Recipe, container: Container, *, overhead: bool, rng: np.random.Generator) -> Camera:
-    ranges = recipe.camera
-    height, width = recipe.image_size
-    view = between(*ranges.field_of_view_rad, rng=rng)
-    focal = min(height, width) / 2 / np.tan(view / 2)
-    tilt = between(*(ranges.overhead_tilt_rad if overhead else ranges.tilt_rad), rng=rng)
-    azimuth = rng.uniform(0, 2 * np.pi)
-    x, y, z = container.inner_size
-    fill = between(*ranges.fill, rng=rng)
-    middle = np.array([*(rng.uniform(-0.12, 0.12, 2) * (x, y)), 0.75 * z])
-    # As wide a view as that fill would have: longer side / fill = 2 distance tan(view / 2).
-    distance = max(x, y) / fill / (2 * np.tan(view / 2))
-    distance = max(distance, 0.25 * z + ranges.clearance_m + 0.5 * max(x, y) * np.sin(tilt))
-    away = np.array([np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.cos(tilt)])
-    roll = rng.uniform(-np.pi, np.pi) if overhead else rng.uniform(-ranges.roll_rad, ranges.roll_rad)
-    pose = look_at(middle + distance * away, middle, float(roll))
-    return Camera(width, height, float(focal), float(focal), width / 2, height / 2, pose)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from graspnext.types import Camera, Float32Array, Float64Array, Int32Array, UInt8Array
+from graspnext.types import BoolArray, Camera, Float32Array, Float64Array, Int32Array, UInt8Array
+
+ContainerKind = Literal["tote", "carton", "tray", "crate", "conveyor", "table"]
+CONTAINER_KINDS: tuple[ContainerKind, ...] = ("tote", "carton", "tray", "crate", "conveyor", "table")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,14 @@ class Mesh:
 
 
 @dataclass(frozen=True, eq=False)
+class Prop:
+    """A shape with a look that is no part: never labelled."""
+
+    mesh: Mesh
+    material: Material
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """One kind of thing in the bin: shape, look and physics. Several placements may share one part."""
 
@@ -54,18 +65,22 @@ class Part:
     material: Material
     porosity: float = 0.0
     """[0, 1]: share of vacuum lost through the surface (0 film and metal, 1 mesh); scales the seal by 1 - porosity."""
+    suckable: BoolArray | None = None
+    """(F,): faces that a cup may be set on; None = all."""
+    inside: tuple[Prop, ...] = ()
+    """What is seen through a transparent surface, part frame: pictures only, no label and no contact."""
 
 
 @dataclass(frozen=True, eq=False)
 class Container:
     """What the parts lie in or on, fixed in the world; its inner floor is at z = 0 around the origin."""
 
-    kind: Literal["tote", "carton", "table"]
+    kind: ContainerKind
     mesh: Mesh
     boxes: tuple[tuple[Float64Array, Float64Array], ...]
     """Collision boxes, each (half sizes (3,), centre (3,)), world frame, axis-aligned."""
     inner_size: tuple[float, float, float]
-    """(x, y, z): free length, width and wall height (0 for a table), metres."""
+    """(x, y, z): free length, width and wall height (0 for a table or a belt), metres."""
     material: Material
 
 
@@ -126,3 +141,5 @@ class Scene:
     floor: Floor
     look: Look
     cameras: tuple[Camera, ...]
+    props: tuple[Prop, ...] = ()
+    """Things around the container, world frame: seen, in the depth and in the tool's way, but background."""

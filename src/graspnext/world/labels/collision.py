@@ -17,13 +17,22 @@ _LIP_RAYS = ((1.0, 12), (0.5, 4))
 """Rings under the cup: share of its radius, rays."""
 
 
+def still_mesh(scene: Scene) -> tuple[Float32Array, Int32Array]:
+    """Vertices (V, 3) and faces (F, 3) of the container and all props as one mesh, world frame."""
+    meshes = [scene.container.mesh, *(prop.mesh for prop in scene.props)]
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    faces = [mesh.faces + np.int32(start) for mesh, start in zip(meshes, starts, strict=True)]
+    return np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(faces)
+
+
 class SceneSolid:
-    """All placements and the container as one mesh in the world frame."""
+    """All placements, the container and the props as one mesh in the world frame."""
 
     def __init__(self, scene: Scene) -> None:
-        vertices: list[Float32Array] = [scene.container.mesh.vertices]
-        faces: list[Int32Array] = [scene.container.mesh.faces]
-        offset = len(scene.container.mesh.vertices)
+        still = still_mesh(scene)
+        vertices: list[Float32Array] = [still[0]]
+        faces: list[Int32Array] = [still[1]]
+        offset = len(still[0])
         for placement in scene.placements:
             mesh = scene.parts[placement.part].mesh
             world = rotations.transform(placement.T_world_part, mesh.vertices.astype(np.float64))

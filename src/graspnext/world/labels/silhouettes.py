@@ -83,11 +83,11 @@ def _window(vertices: Float32Array, T_camera_part: Float64Array, camera: Camera)
     return slice(int(top), int(bottom)), slice(int(left), int(right))
 
 
-def surroundings(container: Tracer, floor: Floor, camera: Camera, rays: Float64Array) -> Float32Array:
-    """Depth (H, W) of container and floor without any part: z in metres, inf where neither is."""
+def surroundings(still: Tracer, floor: Floor, camera: Camera, rays: Float64Array) -> Float32Array:
+    """Depth (H, W) of container, props and floor without any part: z in metres, inf where nothing is."""
     T = camera.T_world_camera
     directions = rays.reshape(-1, 3) @ T[:3, :3].T
-    depth = container.hits(T[:3, 3], directions).distance
+    depth = still.hits(T[:3, 3], directions).distance
     with np.errstate(divide="ignore", invalid="ignore"):
         ground = (floor.height_m - T[2, 3]) / directions[:, 2]
         meets = T[:2, 3] + ground[:, None] * directions[:, :2]

@@ -9,6 +9,7 @@ from graspnext.geometry import boxes, cameras, rotations
 from graspnext.types import BoolArray, Camera, Float32Array, Float64Array, Instance, Labels
 from graspnext.world.cup import CupConfig
 from graspnext.world.labels.center_of_mass import project_center_of_mass
+from graspnext.world.labels.collision import still_mesh
 from graspnext.world.labels.occlusion import coverage, layers
 from graspnext.world.labels.rays import Tracer
 from graspnext.world.labels.silhouettes import Composition, Silhouette, cast, compose, surroundings
@@ -31,7 +32,7 @@ class SceneLabeller:
         self._scene = scene
         self._min_visible_px = min_visible_px
         self._surfaces = [part_surface(scene.parts[placement.part]) for placement in scene.placements]
-        self._container = Tracer(scene.container.mesh.vertices, scene.container.mesh.faces)
+        self._still = Tracer(*still_mesh(scene))
         self._suction = SuctionScorer(scene, cup)
 
     def label(self, view: int) -> Labels:
@@ -43,7 +44,7 @@ class SceneLabeller:
         rays = cameras.rays(camera)
         T_camera_world = rotations.inverse(camera.T_world_camera)
         silhouettes = self._silhouettes(T_camera_world, camera, rays)
-        seen = compose(silhouettes, surroundings(self._container, self._scene.floor, camera, rays))
+        seen = compose(silhouettes, surroundings(self._still, self._scene.floor, camera, rays))
         instances = tuple(
             self._instance(item, layer, seen, T_camera_world, camera)
             for item, layer in zip(silhouettes, layers(coverage(silhouettes)), strict=True)

@@ -129,6 +129,9 @@ def _compile(scene: Scene, width: int, height: int) -> Any:
     _add(spec, "floor", floor, scene.floor.material, [np.eye(4)])
     _add(spec, "container", scene.container.mesh, scene.container.material, [np.eye(4)])
     textures = {"floor": scene.floor.material.texture, "container": scene.container.material.texture}
+    for number, prop in enumerate(scene.props):
+        _add(spec, f"prop{number}", prop.mesh, prop.material, [np.eye(4)])
+        textures[f"prop{number}"] = prop.material.texture
     for index in sorted({placement.part for placement in scene.placements}):
         part = scene.parts[index]
         poses = [placement.T_world_part for placement in scene.placements if placement.part == index]

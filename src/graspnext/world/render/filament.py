@@ -31,7 +31,7 @@ from graspnext.world.render.renderer import INSTALL_VULKAN, Renderer, require
 from graspnext.world.render.sky import uniform_sky
 from graspnext.world.render.surface import build_surface, floor_mesh
 from graspnext.world.render.vulkan import software_driver_problem
-from graspnext.world.scene import Light, Look, Material, Mesh, Scene
+from graspnext.world.scene import Light, Look, Material, Mesh, Prop, Scene
 
 WHITE_LUX = 60e3
 """Illuminance that takes white paper to display white at exposure 1. Filament's camera, as the bindings set it up, has
@@ -126,7 +126,8 @@ class _Stage:
         context.set_clear_color(_horizon(scene.look))
         floor = floor_mesh(scene.floor.height_m, scene.floor.half_size_m)
         self._add(self._mesh(floor), np.eye(4), scene.floor.material, cast_shadow=False)
-        self._add(self._mesh(scene.container.mesh), np.eye(4), scene.container.material)
+        for still in (Prop(scene.container.mesh, scene.container.material), *scene.props):
+            self._add(self._mesh(still.mesh), np.eye(4), still.material)
         meshes: dict[int, tuple[Any, int]] = {}
         for placement in scene.placements:
             part = scene.parts[placement.part]
