@@ -74,11 +74,11 @@ class Instance:
     occluded: bool
     """occluded_rate >= 0.05."""
     center_of_mass: Float32Array
-    """(3,): u px, v px, z m: projection of the true 3-D centre of mass; may lie outside the image."""
+    """(3,): u px, v px, z m: projection of the true 3-D centre of mass; may lie outside the image. NaN = unknown."""
     layer: int
     """0: no part covers it; 1: covered by layer-0 parts only; ... (container walls do not count)."""
     T_camera_part: Float64Array
-    """(4, 4) part frame to camera frame, metres."""
+    """(4, 4) part frame to camera frame, metres; NaN = unknown."""
     ignore: bool = False
     """Too few visible pixels to be asked for: neither a target nor a mistake."""
 
@@ -96,6 +96,10 @@ class Labels:
     """(H, W) in [0, 1]: suction-grasp score of the surface point seen, for the dataset's own cup; 0 on background."""
     more_suction: Mapping[str, Float32Array] = field(default_factory=dict)
     """The same for each further cup of the dataset, by its name."""
+    missing: frozenset[str] = frozenset()
+    """Of "camera", "camera_pose", "depth", "suction": what the view has no label of; its values mean nothing."""
+    approximate: frozenset[str] = frozenset()
+    """Of "center_of_mass", "depth", "suction": what is known roughly only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +154,11 @@ class Targets:
     occluded: torch.Tensor
     """(N,) bool."""
     centers: torch.Tensor
-    """(N, 2) float32 u, v px of the projected centre of mass; may lie outside the image."""
+    """(N, 2) float32 u, v px of the projected centre of mass; may lie outside the image. NaN = unknown."""
     ignore: torch.Tensor
     """(N,) bool: instances that are neither positives nor negatives."""
     suction: torch.Tensor
-    """(H / 4, W / 4) float32 in [0, 1]: the label map, mean-pooled to stride 4."""
+    """(H / 4, W / 4) float32 in [0, 1]: the label map, mean-pooled to stride 4. NaN = unknown."""
 
     def to(self, device: torch.device | str) -> Targets:
         """The same targets on another device."""

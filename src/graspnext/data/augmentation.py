@@ -229,7 +229,7 @@ def _crop(view: View, image: UInt8Array, place: _Placement, config: Augmentation
         occluded=np.array([instance.occluded for instance, _ in kept], dtype=bool)[keep],
         centers=_turn_points(centers[keep], place),
         ignore=(few | np.array([instance.ignore for instance, _ in kept], dtype=bool))[keep],
-        suction=mean_pool(suction, SUCTION_STRIDE),
+        suction=mean_pool(suction, SUCTION_STRIDE) * np.float32(np.nan if "suction" in view.labels.missing else 1),
     )
 
 

@@ -120,7 +120,7 @@ class _Check:
             problem = f"{info.num_scenes} scenes are announced, the manifest lists {len(views)}"
             self.say(DATASET_FILE, "num_scenes", problem, _RESUME)
         for scene, count in views.items():
-            if count != info.views_per_scene:
+            if info.views_per_scene not in {None, count}:
                 problem = f"scene {scene} has {count} views, each should have {info.views_per_scene}"
                 self.say(MANIFEST_FILE, "view", problem, _RESUME)
 
@@ -205,7 +205,7 @@ class _Check:
                 covered += visible
             if amodal is not None and visible is not None:
                 self._masks(file, where, record, (amodal, visible))
-            if visible is not None and depth is not None:
+            if visible is not None and depth is not None and "depth" not in [*labels.missing, *labels.approximate]:
                 self._depth(files["depth"], where, record, depth[visible])
         if covered.max() > 1:
             pixels = int(np.count_nonzero(covered > 1))
@@ -238,6 +238,8 @@ class _Check:
         self._center(file, where, record, amodal)
 
     def _center(self, file: str, where: str, record: InstanceRecord, amodal: BoolArray) -> None:
+        if record.center_of_mass is None:
+            return
         u, v, z = record.center_of_mass
         if z <= 0:
             self.say(file, f"{where}.center_of_mass", f"z is {z} m; it must be in front of the camera")
@@ -256,6 +258,8 @@ class _Check:
         if missing > DEPTH_SHARE:
             self.say(file, where, f"{missing:.0%} of the visible pixels of id {record.id} have no depth", _REMAKE)
             return
+        if record.center_of_mass is None:
+            return
         median, z = float(np.median(depth_m[depth_m > 0])), record.center_of_mass[2]
         if abs(median - z) > DEPTH_TOLERANCE_M:
             problem = f"id {record.id} is seen at {median:.3f} m, its centre of mass is at {z:.3f} m"
@@ -270,7 +274,9 @@ class _Check:
             if not 0 <= center <= side:
                 self.say(file, f"camera.{key}", f"the principal point at {center:g} px lies outside 0 ... {side}")
 
-    def _pose(self, file: str, field: str, matrix: list[list[float]]) -> None:
+    def _pose(self, file: str, field: str, matrix: list[list[float]] | None) -> None:
+        if matrix is None:  # unknown
+            return
         T = np.array(matrix, dtype=np.float64)
         with np.errstate(all="ignore"):
             error = np.abs(T[:3, :3].T @ T[:3, :3] - np.eye(3)).max() + np.abs(T[3] - (0, 0, 0, 1)).max()

@@ -44,11 +44,19 @@ SceneId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_len
 PictureName = Annotated[str, Field(pattern=r"^[0-9]+_rgb\.(png|webp)$", max_length=64)]
 CupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 """Part of a file name."""
+Cup = dict[str, float | list[tuple[float, float]]]
+"""Fields of `world.cup.CupConfig`; a stepped body is a list of (radius, length)."""
 Difficulty = Annotated[int, Field(ge=1, le=5)]
 """`data.difficulty`: 1 nothing hidden ... 5 most of the parts buried."""
 Matrix4 = Annotated[
     list[Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]], Field(min_length=4, max_length=4)
 ]
+
+
+MissingLabel = Literal["camera", "camera_pose", "depth", "suction"]
+"""What a view may lack; the values that stand in its place mean nothing (ViewLabels.missing)."""
+ApproximateLabel = Literal["center_of_mass", "depth", "suction"]
+"""What may be known roughly only (ViewLabels.approximate)."""
 
 
 class _Record(BaseModel):
@@ -91,10 +99,11 @@ class InstanceRecord(_Record):
     visible_mask: Rle
     occluded_rate: FiniteFloat = Field(ge=0, le=1)
     occluded: bool
-    center_of_mass: tuple[Coordinate, Coordinate, Coordinate]
-    """u px, v px, z m."""
+    center_of_mass: tuple[Coordinate, Coordinate, Coordinate] | None
+    """u px, v px, z m; null = unknown, as in data sets of others."""
     layer: int = Field(ge=0)
-    T_camera_part: Matrix4
+    T_camera_part: Matrix4 | None
+    """null = unknown."""
     ignore: bool = False
 
 
@@ -106,6 +115,12 @@ class ViewLabels(_Record):
     instances: list[InstanceRecord]
     sensor: str = ""
     """The camera model that the picture and the sensor's depth imitate; empty = none."""
+    missing: list[MissingLabel] = []
+    """What this view has no label of: maps are 0, the pose is the identity, fx and fy are the longer side and
+    the principal point the middle. Neither learnt from nor measured against."""
+    approximate: list[ApproximateLabel] = []
+    """What is known roughly only: a centre of mass from visible points, a depth that a sensor measured (noise, holes),
+    a suction map from scattered points."""
 
 
 class FileHashes(_Record):
@@ -182,14 +197,17 @@ class DatasetInfo(_Record):
     recipe: dict[str, Any]
     """The full recipe: every parameter of the generator."""
     seed: int
-    cup: dict[str, float]
+    renderer: str | None = None
+    """What made the pictures; None in datasets that do not say."""
+    cup: Cup
     """Parameters of the suction cup the labels are for (world.cup.CupConfig)."""
-    more_cups: dict[CupName, dict[str, float]] = Field(default_factory=dict)
+    more_cups: dict[CupName, Cup] = Field(default_factory=dict)
     """Further cups by name, each with suction maps of its own."""
     num_scenes: int = Field(ge=0)
     """Scenes asked for: those in the manifest and the failed ones."""
     failed_scenes: list[FailedScene] = Field(default_factory=list)
-    views_per_scene: int = Field(ge=1)
+    views_per_scene: int | None = Field(default=None, ge=1)
+    """None: it differs from scene to scene."""
     image_size: tuple[Side, Side]
     """(height, width) of every view."""
 

@@ -116,6 +116,8 @@ class Dataset:
                 depth_m=depth_m,
                 suction=suction,
                 more_suction=more,
+                missing=frozenset(labels.missing),
+                approximate=frozenset(labels.approximate),
             ),
             sensor=labels.sensor,
             sensor_depth_m=read_depth(self.root, entry, size, key="sensor_depth") if measured else None,
@@ -314,9 +316,9 @@ def _instance(record: InstanceRecord, amodal: BoolArray, visible: BoolArray) -> 
         visible_mask=visible,
         occluded_rate=record.occluded_rate,
         occluded=record.occluded,
-        center_of_mass=np.array(record.center_of_mass, dtype=np.float32),
+        center_of_mass=np.array(record.center_of_mass or (np.nan,) * 3, dtype=np.float32),
         layer=record.layer,
-        T_camera_part=np.array(record.T_camera_part, dtype=np.float64),
+        T_camera_part=np.array(record.T_camera_part or np.full((4, 4), np.nan), dtype=np.float64),
         ignore=record.ignore,
     )
 

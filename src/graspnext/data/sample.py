@@ -27,11 +27,11 @@ class Sample:
     occluded: BoolArray
     """(N,) bool."""
     centers: Float32Array
-    """(N, 2) float32 u, v px of the projected centre of mass; may lie outside the image."""
+    """(N, 2) float32 u, v px of the projected centre of mass; may lie outside the image. NaN = unknown."""
     ignore: BoolArray
     """(N,) bool: neither positive nor negative."""
     suction: Float32Array
-    """(H / 4, W / 4) float32 in [0, 1]: label map, mean-pooled to stride 4."""
+    """(H / 4, W / 4) float32 in [0, 1]: label map, mean-pooled to stride 4. NaN = unknown."""
 
 
 def mean_pool(values: Float32Array, stride: int) -> Float32Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from graspnext.data.format import ManifestEntry
 from graspnext.data.reader import Dataset
 from graspnext.errors import ConfigError, DatasetError
 from graspnext.learning.metrics.accumulator import MetricAccumulator
-from graspnext.types import Prediction, UInt8Array
+from graspnext.types import Labels, Prediction, UInt8Array
 
 DEFINITIONS = {
     "amodal_box_ap, visible_mask_ap, amodal_mask_ap": "COCO AP, IoU 0.50:0.05:0.95, 100 detections, class-agnostic",
@@ -46,8 +47,8 @@ def evaluate(
         track: For a progress bar.
 
     Returns:
-        `metrics` (name -> value, None where nothing could be measured), `split`, `num_views`, `predict_ms_p50` and
-        `definitions`.
+        `metrics` (name -> value, None where nothing could be measured), `split`, `num_views`, `label_gaps` (views whose
+        labels are missing or approximate, by label), `predict_ms_p50` and `definitions`.
 
     Raises:
         ConfigError: The limit is below 1.
@@ -57,6 +58,7 @@ def evaluate(
     if not entries:
         raise DatasetError(dataset.root, f"no views in the split '{split}'", "choose another split")
     accumulator = MetricAccumulator()
+    gaps: Counter[str] = Counter()
     times_ms: list[float] = []
     for entry in track(entries, len(entries)) if track else entries:
         view = dataset.read(entry, depth=False)
@@ -64,14 +66,23 @@ def evaluate(
         prediction = predict(view.image)
         times_ms.append((time.perf_counter() - begin) * 1e3)
         accumulator.add(view, prediction)
+        gaps.update(label_gaps(view.labels))
     metrics = {name: None if math.isnan(value) else value for name, value in accumulator.result().items()}
     return {
         "metrics": metrics,
         "split": split,
         "num_views": len(entries),
+        "label_gaps": dict(sorted(gaps.items())),
         "predict_ms_p50": round(float(np.median(times_ms)), 2),
         "definitions": DEFINITIONS,
     }
+
+
+def label_gaps(labels: Labels) -> list[str]:
+    """What a view's labels lack, such as "missing suction", or know roughly, such as "approximate depth"."""
+    gaps = [f"missing {name}" for name in labels.missing] + [f"approximate {name}" for name in labels.approximate]
+    unknown = any(np.isnan(one.center_of_mass).any() for one in labels.instances)
+    return [*gaps, "missing center_of_mass"] if unknown else gaps
 
 
 def choose(entries: list[ManifestEntry], limit: int | None) -> list[ManifestEntry]:

@@ -36,6 +36,8 @@ def outlines(view: View, height: int, width: int) -> UInt8Array:
         for line in contours(one.visible_mask):
             layer.line(line * scale, colour, width=1.8)
     for one in view.labels.instances:  # above all lines
+        if not np.isfinite(one.center_of_mass).all():  # unknown
+            continue
         x, y = one.center_of_mass[:2] * scale
         _cross(layer, float(x), float(y), colour_of(one))
     muted = blend(view.image, _grey(view.image), 0.7)  # so that red and blue stand out on red and blue parts

@@ -25,6 +25,7 @@ class MetricAccumulator:
     """Feed it views and predictions, then ask for the result.
 
     Ignored instances are neither positives nor mistakes. A centre of mass outside the image counts like any other.
+    What a view has no label of is not measured there: an unknown centre of mass excuses the points in its part's box.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,8 @@ class MetricAccumulator:
         self._add_truths(view)
         self._add_detections(prediction)
         self._add_matches(view, prediction)
-        self._suction.add(prediction, view.labels.suction)
+        if "suction" not in view.labels.missing:
+            self._suction.add(prediction, view.labels.suction)
         self._num_views += 1
 
     def _add_truths(self, view: View) -> None:
@@ -55,7 +57,8 @@ class MetricAccumulator:
             self._visible_mask.add_truth(mask_shape(instance.visible_mask), area=visible_area, ignore=ignore)
             self._amodal_mask.add_truth(mask_shape(instance.amodal_mask), area=area, ignore=ignore)
             point = point_shape(instance.center_of_mass[:2], instance.amodal_box)
-            self._center_ap.add_truth(point, area=area, ignore=ignore)
+            unknown = bool(np.isnan(instance.center_of_mass).any())
+            self._center_ap.add_truth(point, area=area, ignore=ignore or unknown)
 
     def _add_detections(self, prediction: Prediction) -> None:
         for index in range(min(len(prediction.scores), MAX_DETECTIONS)):
@@ -76,7 +79,8 @@ class MetricAccumulator:
         for detection, index in pairs:
             instance = instances[index]
             self._occlusion.add(float(prediction.occluded_probability[detection]), instance.occluded)
-            self._center_error.add(prediction.center_of_mass[detection], instance.center_of_mass[:2])
+            if np.isfinite(instance.center_of_mass).all():
+                self._center_error.add(prediction.center_of_mass[detection], instance.center_of_mass[:2])
         self._num_instances += len(instances)
         self._num_matched += len(pairs)
 

@@ -41,7 +41,8 @@ class AveragePrecision:
             area: Its area, px^2; the scale of OKS.
             ignore: Neither a positive nor a mistake.
         """
-        record = {"id": len(self._truths) + 1, "iscrowd": int(ignore), "area": area, "num_keypoints": 1}
+        points = int(shape.get("keypoints", (0, 0, 2))[2] > 0)
+        record = {"id": len(self._truths) + 1, "iscrowd": int(ignore), "area": area, "num_keypoints": points}
         self._truths.append({**self._owner(), **record, **shape})
 
     def add_detection(self, shape: dict[str, Any], score: float) -> None:
@@ -85,6 +86,10 @@ def mask_shape(mask: BoolArray) -> dict[str, Any]:
 
 
 def point_shape(point: Float32Array, box: Float32Array | None = None) -> dict[str, Any]:
-    """A point (2,) px as COCO has it, with the instance's box (4,) xyxy px where it is a truth."""
-    shape: dict[str, Any] = {"keypoints": [float(point[0]), float(point[1]), 2]}
+    """A point (2,) px as COCO has it, with the instance's box (4,) xyxy px where it is a truth; NaN = not labelled.
+
+    By COCO's rule a detection within twice the box of an instance without a labelled point fits it fully.
+    """
+    known = bool(np.isfinite(point).all())
+    shape: dict[str, Any] = {"keypoints": [float(point[0]), float(point[1]), 2] if known else [0.0, 0.0, 0]}
     return shape if box is None else shape | box_shape(box)

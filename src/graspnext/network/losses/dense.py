@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -31,11 +33,12 @@ def center_target(targets: Targets, size: tuple[int, int], stride: int) -> tuple
     """Heatmap and weight of one image, (h, w) float32 each.
 
     The heatmap is 1 in the cell of each centre of mass and falls off as a Gaussian whose radius comes from the amodal
-    box. The weight is 0 at ignored instances. Centres outside the map are left out.
+    box. The weight is 0 at ignored instances and inside the boxes of those whose centre is unknown (NaN); it is 0
+    everywhere when no centre of an image with instances is known. Centres outside the map are left out.
     """
     device = targets.boxes.device
     height, width = size
-    heat, weight = torch.zeros(size, device=device), torch.ones(size, device=device)
+    heat, weight = torch.zeros(size, device=device), _known_weight(targets, size, stride)
     cell = (targets.centers / stride).floor()  # (N, 2)
     limits = torch.tensor([width, height], device=device)
     inside = ((cell >= 0) & (cell < limits)).all(dim=1)
@@ -49,7 +52,19 @@ def center_target(targets: Targets, size: tuple[int, int], stride: int) -> tuple
     y = torch.exp((torch.arange(height, device=device) - cell[:, 1:2]).square() * factor[:, None])  # (N, h)
     bumps = y[:, :, None] * x[:, None, :]  # (N, h, w)
     heat = (bumps * ~ignore[:, None, None]).amax(dim=0)
-    return heat, 1 - (bumps * ignore[:, None, None]).amax(dim=0)
+    return heat, weight * (1 - (bumps * ignore[:, None, None]).amax(dim=0))
+
+
+def _known_weight(targets: Targets, size: tuple[int, int], stride: int) -> Tensor:
+    """(h, w) float32: 0 where a centre of mass may lie that nobody knows, otherwise 1."""
+    weight = torch.ones(size, device=targets.boxes.device)
+    unknown = ~targets.centers.isfinite().all(dim=1)
+    if len(unknown) and bool(unknown.all()):
+        return weight * 0
+    for box in targets.boxes[unknown] / stride:
+        x1, y1, x2, y2 = box.tolist()
+        weight[int(y1) : math.ceil(y2), int(x1) : math.ceil(x2)] = 0
+    return weight
 
 
 def center_loss(logits: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
@@ -71,5 +86,7 @@ def center_loss(logits: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
 
 
 def suction_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of the heatmap (B, h, w) in [0, 1]."""
-    return functional.mse_loss(torch.sigmoid(logits), wanted)
+    """Mean squared error of the heatmap (B, h, w) in [0, 1] over the cells whose label is known (not NaN); else 0."""
+    known = wanted.isfinite()
+    error = torch.sigmoid(logits) - torch.where(known, wanted, 0)
+    return torch.where(known, error.square(), 0).sum() / known.sum().clamp(min=1)
