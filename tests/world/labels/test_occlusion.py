@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graspnext.geometry import cameras
-from graspnext.world.labels.occlusion import coverage, layers
+from graspnext.geometry.layering import layers
+from graspnext.world.labels.occlusion import coverage
 from graspnext.world.labels.silhouettes import cast
 from graspnext.world.labels.surface import PartSurface
 
