@@ -47,6 +47,25 @@ class SceneError(GraspNextError, RuntimeError):
     """A scene cannot be made: unstable physics, nothing visible, or a part that does not fit."""
 
 
+class PartsError(GraspNextError, ValueError):
+    """A folder of part meshes, its parts.yaml, or the cache of what was made of them cannot be used."""
+
+    def __init__(self, path: str | Path, problem: str, advice: str) -> None:
+        super().__init__(f"{path}: {problem}; {advice}")
+
+
+class MeshFileError(GraspNextError, ValueError):
+    """A mesh file cannot become a part."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}")
+        self.problem, self.advice = problem, advice
+
+
+class WorkerError(GraspNextError, RuntimeError):
+    """A worker process reported a named error, or died again and again."""
+
+
 class RunError(GraspNextError, ValueError):
     """A training run's folder is missing, incomplete, or does not fit what is asked of it."""
 

@@ -55,6 +55,18 @@ def write_bytes(path: Path, content: bytes) -> None:
             raise
 
 
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk: before that, a rename is lost when the power fails."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # file systems without this for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def write_text(path: Path, content: str) -> None:
     """`write_bytes` for UTF-8 text."""
     write_bytes(path, content.encode())

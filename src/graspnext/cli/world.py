@@ -1,32 +1,42 @@
 """`graspnext world make`: labelled bin scenes from a recipe and a seed."""
 
 import dataclasses
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import tyro
 
 from graspnext.cli.output import emit_json, progress
 from graspnext.cli.recipe import take_recipe
-from graspnext.errors import UnknownNameError
-from graspnext.world.generate import GenerateConfig, GenerateReport, SceneReport, generate
-from graspnext.world.recipes import Recipe, find_recipe
+from graspnext.errors import ConfigError, UnknownNameError
+from graspnext.world.generate import GenerateConfig, GenerateReport, generate
+from graspnext.world.recipes import RECIPES, Recipe, find_recipe
+from graspnext.world.scene_task import SceneResult
 
 DESCRIPTION = """Make a dataset of labelled bin scenes.
 
 Examples:
+  graspnext world make --recipe bench --out bench --seed 1
+  graspnext world make --recipe bench --out bench --seed 1 --resume
   graspnext world make --out bins --scenes 500 --views 4 --size 512 --seed 1 --workers 2
-  graspnext world make --out bins --scenes 500 --views 4 --size 512 --seed 1 --workers 2 --resume
-  graspnext world make --out quick --scenes 5 --recipe smoke
   graspnext world make --out dark --scenes 50 --recipe.look.ambient-lux 2000 8000 --recipe.cup.radius-m 0.01
+  graspnext world make --recipe paper --out paper --workers ray:head-node:6379
 
---recipe NAME (default or smoke; default when left out) is where to start from, --recipe.FIELD changes one value of
-it. The same recipe and seed give the same files, with one worker or many. A run that was stopped goes on with the
-same command and --resume. Of ten scenes six are for training, two for validation, one for testing, and one is "novel":
-it holds only part families that the others never do."""
+--recipe NAME (RECIPE_NAMES; default when left out) is where to start from, --recipe.FIELD changes one value of
+it. The same recipe and seed give the same files, with one worker or many, here or on a cluster. A run that was stopped
+or killed goes on with the same command and --resume, and so does one that is to have more scenes. A scene that cannot
+be made is noted in dataset.json, and the others are made. Of ten scenes six are for training, two for validation, one
+for testing, and one is "novel": it holds only part families that the others never do.
+
+Exit codes: 0 done, 2 bad input, full disk or too many failed scenes, 130 interrupted, 143 terminated.""".replace(
+    "RECIPE_NAMES", ", ".join(RECIPES)
+)
 
 SUBCOMMANDS = ("make",)
 
@@ -49,16 +59,16 @@ class MakeOptions:
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the dataset; new or empty, unless resumed."""
-    scenes: int
-    """Number of scenes."""
+    scenes: int | None = None
+    """Number of scenes; the recipe's when left out."""
     views: int | None = None
     """Pictures of each scene; the recipe's when left out."""
     size: int | None = None
     """Height and width of the pictures, px; the recipe's when left out."""
     seed: int = 0
     """Any whole number from 0; another one gives other scenes."""
-    workers: int = 1
-    """Processes at a time."""
+    workers: Annotated[str | None, tyro.conf.arg(metavar="N|ray[:ADDRESS]")] = None
+    """Processes at a time; one for each core when left out. ray:ADDRESS = a Ray cluster, ray = one started here."""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Keep the whole scenes in DIR and make the rest."""
     renderer: str | None = None
@@ -72,36 +82,76 @@ class MakeOptions:
 def make(words: list[str]) -> int:
     """Run `world make`."""
     name, words = take_recipe(words, default="default")
-    start = MakeOptions(tyro.MISSING, tyro.MISSING, recipe=find_recipe(name))
+    start = MakeOptions(tyro.MISSING, recipe=find_recipe(name))
     options = tyro.cli(MakeOptions, default=start, prog="graspnext world make", description=DESCRIPTION, args=words)
     recipe = dataclasses.replace(
         options.recipe,
+        scenes=options.recipe.scenes if options.scenes is None else options.scenes,
         views=options.recipe.views if options.views is None else options.views,
         image_size=options.recipe.image_size if options.size is None else (options.size, options.size),
     )
+    workers, ray = take_workers(options.workers)
     config = GenerateConfig(
-        options.scenes,
-        seed=options.seed,
-        workers=options.workers,
-        resume=options.resume,
-        renderer=options.renderer,
+        seed=options.seed, workers=workers, ray=ray, resume=options.resume, renderer=options.renderer
     )
 
-    def watch(items: Iterable[SceneReport], total: int) -> Iterable[SceneReport]:
+    def watch(items: Iterable[SceneResult], total: int) -> Iterable[SceneResult]:
         return progress(items, total=total, label="scenes")
 
-    report = generate(options.out, recipe=recipe, config=config, watch=watch)
+    try:
+        with _heard(signal.SIGTERM):
+            report = generate(options.out, recipe=recipe, config=config, watch=watch)
+    except TerminatedError:
+        sys.stderr.write("terminated\n")
+        return 128 + signal.SIGTERM
     emit_json(report.to_dict(), options.json)
     if str(options.json) != "-":
         sys.stdout.write(summary(options.out, report) + "\n")
     return 0
 
 
+class TerminatedError(BaseException):
+    """The process was asked to end; like `KeyboardInterrupt`, nothing but the command itself handles it."""
+
+
+@contextmanager
+def _heard(number: signal.Signals) -> Iterator[None]:
+    """Let a signal end the block like an interruption from the keyboard, so that what was made is listed."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TerminatedError
+
+    before = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def take_workers(word: str | None) -> tuple[int | None, str | None]:
+    """Number of processes here, and address of a Ray cluster, from the value of `--workers`.
+
+    Raises:
+        ConfigError: It is neither a number nor `ray[:ADDRESS]`.
+    """
+    if word is None:
+        return None, None
+    name, _, address = word.partition(":")
+    if name == "ray":
+        return None, address
+    if not word.isdecimal():
+        raise ConfigError("workers", word, "a number, ray, or ray:ADDRESS")
+    return int(word), None
+
+
 def summary(out: Path, report: GenerateReport) -> str:
-    """Two lines: what was made, and where the time went."""
-    stages = ", ".join(f"{stage} {value / max(report.views, 1):.3f}" for stage, value in report.seconds.items())
-    return (
+    """What was made, what was refused, and where the time went: two or three lines."""
+    lines = [
         f"{out}: {report.scenes} scenes made ({report.views} views), {report.kept} kept, "
-        f"{report.retries} tried again; {report.wall_s:.1f} s\n"
-        f"seconds a view and process: {stages}"
-    )
+        f"{report.failed} failed ({report.failed_share:.1%}); {report.wall_s:.1f} s"
+    ]
+    if report.refused:
+        reasons = "; ".join(f"{times} x {reason}" for reason, times in report.refused.most_common())
+        lines.append(f"{report.refused.total()} of {report.attempts} attempts refused: {reasons}")
+    stages = ", ".join(f"{stage} {value / max(report.views, 1):.3f}" for stage, value in report.seconds.items())
+    return "\n".join([*lines, f"seconds a view and process: {stages}"])

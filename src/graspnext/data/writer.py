@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,7 @@ from graspnext.data.format import (
     ViewLabels,
 )
 from graspnext.errors import DatasetError
-from graspnext.files import make_folder, output_errors, write_text
+from graspnext.files import make_folder, output_errors, sync_folder, write_text
 from graspnext.geometry import boxes, masks
 from graspnext.types import BoolArray, Camera, Float32Array, Float64Array, Instance, View
 
@@ -47,40 +50,89 @@ is a fifth smaller and a fifth faster than level 1 alone. Maps have repeats."""
 _MAX_DEPTH_COUNT = 65535
 
 
-def write_scene(root: Path, scene_id: str, *, scene_info: dict[str, Any], views: Sequence[View]) -> list[ViewFiles]:
-    """Write all files of one scene; a folder of the same name is replaced.
+@dataclass(frozen=True)
+class EncodedScene:
+    """All files of one scene, in memory: what goes from a worker to the process that writes."""
+
+    files: dict[str, bytes]
+    """Name inside the scene's folder -> content."""
+    views: list[ViewFiles]
+    """The files of each view with their hashes."""
+
+
+def encode_scene(scene_id: str, *, scene_info: dict[str, Any], views: Iterable[View]) -> EncodedScene:
+    """The files of one scene.
 
     Args:
-        root: The dataset's folder.
         scene_id: Name of the scene's folder.
         scene_info: The generator's account of the scene; plain JSON values.
-        views: Whole labelled views of this scene. Depth beyond 6.5535 m is written as missing.
+        views: Whole labelled views of this scene, gone through once, so that a generator need hold one at a time.
+            Depth beyond 6.5535 m is written as missing.
+
+    Raises:
+        DatasetError: A view does not fit the format: NaN, sizes that differ, values out of range.
+    """
+    files: dict[str, bytes] = {}
+    records = [_encode_view(files, view) for view in views]
+    scene = SceneFile(scene=scene_id, info=scene_info, views=records)
+    files["scene.json"] = _json(scene.model_dump(mode="json"), indent=1).encode()
+    return EncodedScene(files, records)
+
+
+def store_scene(root: Path, scene_id: str, encoded: EncodedScene) -> None:
+    """Put a scene on the disk, whole or not at all, also when the power fails; a folder of the same name is replaced.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    scenes = make_folder(root / SCENES_DIR)
+    final, aside, old = scenes / scene_id, scenes / f".{scene_id}.part", scenes / f".{scene_id}.old.part"
+    with output_errors(final):
+        for leftover in (aside, old):  # of a run that was killed
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        aside.mkdir()
+        try:
+            _write_durably(aside, encoded.files)
+            if final.exists():
+                final.rename(old)
+            aside.rename(final)
+            sync_folder(scenes)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        if old.exists():
+            shutil.rmtree(old)
+
+
+def _write_durably(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files, then wait for the disk: the first wait flushes most of what the others would wait for."""
+    with ExitStack() as stack:
+        streams = []
+        for name, content in files.items():
+            stream = stack.enter_context((folder / name).open("wb", buffering=0))
+            view = memoryview(content)
+            while view:  # a nearly full disk takes a part, and refuses the next one
+                view = view[stream.write(view) :]
+            streams.append(stream)
+        for stream in streams:
+            os.fsync(stream.fileno())
+    sync_folder(folder)
+
+
+def write_scene(root: Path, scene_id: str, *, scene_info: dict[str, Any], views: Iterable[View]) -> list[ViewFiles]:
+    """`encode_scene` and `store_scene`.
 
     Returns:
         The files of each view with their hashes, in the order of `views`.
 
     Raises:
         OutputError: The folder cannot be written.
-        DatasetError: A view does not fit the format: NaN, sizes that differ, values out of range.
+        DatasetError: A view does not fit the format.
     """
-    scenes = make_folder(root / SCENES_DIR)
-    aside = scenes / f".{scene_id}.part"
-    with output_errors(aside):
-        if aside.exists():  # left by a run that was killed
-            shutil.rmtree(aside)
-        aside.mkdir()
-        try:
-            files = [_write_view(aside, view) for view in views]
-            scene = SceneFile(scene=scene_id, info=scene_info, views=files)
-            (aside / "scene.json").write_text(_json(scene.model_dump(mode="json"), indent=1), encoding="utf-8")
-            final = scenes / scene_id
-            if final.exists():
-                shutil.rmtree(final)
-            aside.rename(final)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
-    return files
+    encoded = encode_scene(scene_id, scene_info=scene_info, views=views)
+    store_scene(root, scene_id, encoded)
+    return encoded.views
 
 
 def write_dataset_info(root: Path, info: DatasetInfo) -> None:
@@ -122,8 +174,9 @@ def _json(content: object, *, indent: int | None = None) -> str:
     return json.dumps(content, indent=indent, allow_nan=False, sort_keys=True) + "\n"
 
 
-def _write_view(folder: Path, view: View) -> ViewFiles:
-    where = folder.parent / view.scene_id
+def _encode_view(files: dict[str, bytes], view: View) -> ViewFiles:
+    """Add the files of one view."""
+    where = Path(SCENES_DIR, view.scene_id)
     _check_view(where, view)
     v = view.view_id
     try:
@@ -133,7 +186,7 @@ def _write_view(folder: Path, view: View) -> ViewFiles:
         raise DatasetError(where, f"view {v}: {first['loc']}: {first['msg']}", "mend the generator") from error
 
     def put(name: str, content: bytes) -> str:
-        (folder / f"{v}_{name}").write_bytes(content)
+        files[f"{v}_{name}"] = content
         return hashlib.sha256(content).hexdigest()
 
     hashes = FileHashes(
@@ -188,6 +241,8 @@ def _labels_record(view: View) -> ViewLabels:
         camera=_camera_record(view.camera),
         instances=[_instance_record(one) for one in view.labels.instances],
         sensor=view.sensor,
+        missing=sorted(view.labels.missing),  # type: ignore[arg-type]  # pydantic checks the names
+        approximate=sorted(view.labels.approximate),  # type: ignore[arg-type]
     )
 
 
@@ -204,7 +259,10 @@ def _camera_record(camera: Camera) -> CameraRecord:
 
 
 def _instance_record(instance: Instance) -> InstanceRecord:
-    u, v, z = (round(float(value), 4) for value in instance.center_of_mass)
+    center = None
+    if np.isfinite(instance.center_of_mass).all():
+        u, v, z = (round(float(value), 4) for value in instance.center_of_mass)
+        center = (u, v, z)
     return InstanceRecord(
         id=instance.id,
         part=instance.part,
@@ -215,9 +273,9 @@ def _instance_record(instance: Instance) -> InstanceRecord:
         visible_mask=_rle(instance.visible_mask),
         occluded_rate=round(float(instance.occluded_rate), 6),
         occluded=bool(instance.occluded),
-        center_of_mass=(u, v, z),
+        center_of_mass=center,
         layer=instance.layer,
-        T_camera_part=_matrix(instance.T_camera_part),
+        T_camera_part=_matrix(instance.T_camera_part) if np.isfinite(instance.T_camera_part).all() else None,
         ignore=bool(instance.ignore),
     )
 

@@ -1,51 +1,44 @@
-"""Makes datasets: scenes from (recipe, seed, index), their pictures and labels, written one whole scene at a time."""
+"""Makes datasets: many scenes by workers here or on a cluster, written by one process, one whole scene at a time."""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from graspnext import __version__
-from graspnext.data.format import SCENES_DIR, DatasetInfo, ManifestEntry, ViewFiles, file_names
-from graspnext.data.reader import read_info
-from graspnext.data.splits import split_of
-from graspnext.data.writer import read_scene_files, write_dataset_info, write_manifest, write_scene
-from graspnext.errors import ConfigError, DatasetError, OutputError, SceneError
-from graspnext.files import make_folder, output_errors
-from graspnext.types import View
-from graspnext.world.labels.view import SceneLabeller
-from graspnext.world.lighting import sample_look
-from graspnext.world.physics import settle
+from graspnext.data.format import LogEntry
+from graspnext.errors import ConfigError, SceneError
+from graspnext.world.cluster import run_on_ray
+from graspnext.world.dataset_folder import DatasetFolder
 from graspnext.world.recipes import Recipe
-from graspnext.world.render.renderer import RENDERERS, Renderer, open_renderer
-from graspnext.world.sampling import sample_contents
-from graspnext.world.scene import Part, Scene
-from graspnext.world.viewpoints import sample_cameras
-from graspnext.world.workers import run_tasks
+from graspnext.world.render.renderer import RENDERERS, open_renderer
+from graspnext.world.scene_task import STAGES, SceneResult, SceneTask, make_files
+from graspnext.world.workers import run_tasks, usable_cores
 
-MAX_ATTEMPTS = 5
-"""Tries at one scene before giving up; a few in a hundred need a second one."""
-_MANIFEST_EVERY = 20
-"""Scenes between two writings of the manifest."""
-STAGES = ("sampling", "physics", "render", "labels", "write")
+MAX_FAILED_SHARE = 0.2
+"""Share of failed scenes above which a run stops: the recipe asks for what cannot be."""
+FAILED_SHARE_FROM = 20
+"""Scenes from which on that share counts."""
 
 
 @dataclass(frozen=True)
 class GenerateConfig:
     """How much to make, and how."""
 
-    scenes: int
+    scenes: int | None = None
+    """None = the recipe's number."""
     seed: int = 0
-    workers: int = 1
-    """Processes; the same files come out whatever their number."""
+    workers: int | None = None
+    """Processes; None = one for each core that may be used. The same files come out whatever their number."""
+    ray: str | None = None
+    """Address of a Ray cluster that makes the scenes instead; "" = one started here, for this run, of `workers`
+    processes; None = none."""
     resume: bool = False
     """Keep the whole scenes of an earlier run with the same recipe and seed."""
     renderer: str | None = None
@@ -55,23 +48,13 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("seed", 0), ("workers", 1), ("renew_after", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(name, getattr(self, name), f"at least {least}")
-        if self.scenes > 10**6:
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(name, value, f"at least {least}")
+        if self.scenes is not None and self.scenes > 10**6:
             raise ConfigError("scenes", self.scenes, "at most 1000000")
         if self.renderer is not None and self.renderer not in RENDERERS:
             raise ConfigError("renderer", self.renderer, f"one of: {', '.join(RENDERERS)}")
-
-
-@dataclass(frozen=True)
-class SceneReport:
-    """One finished scene."""
-
-    index: int
-    views: list[ViewFiles]
-    attempts: int
-    seconds: dict[str, float]
-    """Stage -> wall time."""
 
 
 @dataclass
@@ -83,19 +66,32 @@ class GenerateReport:
     views: int = 0
     kept: int = 0
     """Scenes found whole."""
-    retries: int = 0
-    """Attempts at scenes that were refused."""
+    failed: int = 0
+    """Scenes that all attempts were refused for, those of earlier runs too."""
+    attempts: int = 0
+    """Attempts at scenes in this run."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Reason -> attempts of this run that it refused; numbers in a reason are left out."""
     wall_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     """Stage -> wall time, summed over workers."""
 
-    def add(self, scene: SceneReport) -> None:
+    def add(self, result: SceneResult, log: LogEntry) -> None:
         """Count one scene."""
-        self.scenes += 1
-        self.views += len(scene.views)
-        self.retries += scene.attempts - 1
-        for stage, value in scene.seconds.items():
+        if result.encoded is None:
+            self.failed += 1
+        else:
+            self.scenes += 1
+            self.views += len(result.encoded.views)
+        self.attempts += log.attempts
+        self.refused.update(_NUMBER.sub("#", problem) for problem in log.problems)
+        for stage, value in log.seconds.items():
             self.seconds[stage] += value
+
+    @property
+    def failed_share(self) -> float:
+        """Failed scenes among all scenes of the dataset so far."""
+        return self.failed / max(self.scenes + self.kept + self.failed, 1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, unit in each name."""
@@ -106,129 +102,18 @@ class GenerateReport:
             "scenes": self.scenes,
             "views": self.views,
             "kept_scenes": self.kept,
-            "retries": self.retries,
+            "failed_scenes": self.failed,
+            "failed_share": round(self.failed_share, 4),
+            "attempts": self.attempts,
+            "refused_share": round(self.refused.total() / max(self.attempts, 1), 4),
+            "refused_by_reason": dict(self.refused.most_common()),
             "wall_s": round(self.wall_s, 2),
             "wall_s_per_view": round(self.wall_s / max(self.views, 1), 4),
             **per_view,
         }
 
 
-def scene_id(index: int) -> str:
-    """The folder name of scene number `index`."""
-    return f"{index:06d}"
-
-
-def make_scene(recipe: Recipe, *, seed: int, index: int) -> Scene:
-    """Scene number `index` of a dataset: the same call gives the same scene.
-
-    Raises:
-        SceneError: None of `MAX_ATTEMPTS` tries could be settled.
-    """
-    return _try_scene(recipe, seed, index, dict.fromkeys(STAGES, 0.0))[0]
-
-
-def _try_scene(recipe: Recipe, seed: int, index: int, seconds: dict[str, float]) -> tuple[Scene, int]:
-    """The scene, and how many attempts it took."""
-    problems: list[str] = []
-    for attempt in range(MAX_ATTEMPTS):
-        rng = np.random.default_rng(np.random.SeedSequence([seed, index, attempt]))
-        try:
-            with _timed(seconds, "sampling"):
-                contents = sample_contents(recipe, novel=recipe.is_novel(index), rng=rng)
-            with _timed(seconds, "physics"):
-                placements = settle(contents, rng=rng)
-            with _timed(seconds, "sampling"):
-                look = sample_look(recipe.look, contents.container, rng=rng)
-                cameras = sample_cameras(
-                    recipe.camera, contents.container, views=recipe.views, image_size=recipe.image_size, rng=rng
-                )
-        except SceneError as error:
-            problems.append(str(error))
-            continue
-        return (
-            Scene(scene_id(index), contents.parts, placements, contents.container, contents.floor, look, cameras),
-            attempt + 1,
-        )
-    raise SceneError(f"scene {scene_id(index)} failed {MAX_ATTEMPTS} times: {'; '.join(sorted(set(problems)))}")
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] += time.perf_counter() - start
-
-
-@dataclass(frozen=True)
-class _Task:
-    out: Path
-    recipe: Recipe
-    config: GenerateConfig
-    index: int
-
-
-_renderers: dict[str | None, Renderer] = {}
-"""Opened once a process, by the name asked for."""
-
-
-def _make(task: _Task) -> SceneReport:
-    """Make, render, label and write one scene."""
-    name = task.config.renderer
-    if name not in _renderers:
-        _renderers[name] = open_renderer(name)
-    renderer = _renderers[name]
-    seconds = dict.fromkeys(STAGES, 0.0)
-    recipe = task.recipe
-    scene, attempts = _try_scene(recipe, task.config.seed, task.index, seconds)
-    with _timed(seconds, "render"):
-        images = [renderer.render(scene, view) for view in range(len(scene.cameras))]
-    with _timed(seconds, "labels"):
-        labeller = SceneLabeller(scene, recipe.cup, recipe.min_visible_px)
-        labels = [labeller.label(view) for view in range(len(scene.cameras))]
-    views = [
-        View(scene.id, number, image, camera, label)
-        for number, (image, camera, label) in enumerate(zip(images, scene.cameras, labels, strict=True))
-    ]
-    with _timed(seconds, "write"):
-        info = scene_info(scene, seed=task.config.seed, index=task.index, attempt=attempts - 1)
-        files = write_scene(task.out, scene.id, scene_info=info, views=views)
-    return SceneReport(task.index, files, attempts, seconds)
-
-
-def scene_info(scene: Scene, *, seed: int, index: int, attempt: int) -> dict[str, Any]:
-    """The account of a scene that is stored with it: how to make it again, and what lies where."""
-    return {
-        "seed": seed,
-        "index": index,
-        "attempt": attempt,
-        "container": {"kind": scene.container.kind, "inner_size_m": list(scene.container.inner_size)},
-        "parts": [_part_info(part) for part in scene.parts],
-        "placements": [
-            {
-                "id": number,
-                "part": scene.parts[placement.part].name,
-                "T_world_part": [[round(float(value), 9) for value in row] for row in placement.T_world_part],
-            }
-            for number, placement in enumerate(scene.placements, start=1)
-        ],
-        "look": dataclasses.asdict(scene.look),
-    }
-
-
-def _part_info(part: Part) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "family": part.family,
-        "mass_kg": round(part.mass_kg, 9),
-        "center_of_mass_m": [round(float(value), 9) for value in part.center_of_mass],
-        "friction": part.friction,
-        "porosity": part.porosity,
-        "num_faces": len(part.mesh.faces),
-        "metallic": part.material.metallic,
-        "roughness": part.material.roughness,
-    }
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def generate(
@@ -236,124 +121,62 @@ def generate(
     *,
     recipe: Recipe,
     config: GenerateConfig,
-    watch: Callable[[Iterable[SceneReport], int], Iterable[SceneReport]] = lambda scenes, _total: scenes,
+    watch: Callable[[Iterable[SceneResult], int], Iterable[SceneResult]] = lambda scenes, _total: scenes,
 ) -> GenerateReport:
-    """Make a dataset.
+    """Make a dataset. A scene that fails is noted, and the others are made.
 
     Args:
         out: Its folder; must not exist, be empty, or be resumed.
         recipe: What scenes look like.
-        config: How many, from which seed, with how many processes.
+        config: How many, from which seed, by whom.
         watch: Passes finished scenes on, given them and their number: the place for a progress bar.
 
     Raises:
         OutputError: The folder is not empty, was made with another recipe or seed, or cannot be written.
-        SceneError: A scene cannot be made, or a worker reported a named error.
-        MissingDependencyError: No renderer works here.
+        SceneError: More than `MAX_FAILED_SHARE` of the scenes fail.
+        WorkerError: A worker reported a named error, or died again and again.
+        MissingDependencyError: No renderer works here, or there is no Ray.
     """
     start = time.perf_counter()
-    open_renderer(config.renderer).close()  # say what is missing before anything is written
-    done = _prepare(out, recipe, config)
-    entries = [entry for index, files in done.items() for entry in _entries(recipe, index, files)]
-    report = GenerateReport(kept=len(done))
-    tasks = [_Task(out, recipe, config, index) for index in range(config.scenes) if index not in done]
-    try:
-        for scene in watch(_run(tasks, config), len(tasks)):
-            report.add(scene)
-            entries += _entries(recipe, scene.index, scene.views)
-            if report.scenes % _MANIFEST_EVERY == 0:
-                write_manifest(out, entries)
-    finally:
-        write_manifest(out, entries)
+    recipe = dataclasses.replace(recipe, scenes=config.scenes or recipe.scenes)
+    with open_renderer(config.renderer) as opened:  # say what is missing before anything is written
+        renderer = opened.name
+    folder = DatasetFolder(out, recipe=recipe, seed=config.seed, renderer=renderer, resume=config.resume)
+    with folder:
+        report = GenerateReport(kept=folder.kept, failed=len(folder.failed))
+        tasks = [SceneTask(recipe, config.seed, index, renderer) for index in folder.missing]
+        with closing(_results(tasks, config)) as results:
+            for result in watch(results, len(tasks)):
+                report.add(result, folder.add(result))
+                _check_share(report)
     report.wall_s = time.perf_counter() - start
     return report
 
 
-def _run(tasks: list[_Task], config: GenerateConfig) -> Iterator[SceneReport]:
-    if config.workers == 1 and len(tasks) <= config.renew_after:
-        return map(_make, tasks)
-    return run_tasks(_make, tasks, workers=config.workers, renew_after=config.renew_after)
+def _results(tasks: list[SceneTask], config: GenerateConfig) -> Generator[SceneResult]:
+    """The scenes, as they get ready."""
+    workers = config.workers or usable_cores()
+    if not tasks:
+        return
+    if config.ray is not None:
+        yield from run_on_ray(make_files, tasks, address=config.ray, workers=workers, renew_after=config.renew_after)
+    elif workers == 1 and len(tasks) <= config.renew_after:
+        yield from map(make_files, tasks)
+    else:
+        yield from run_tasks(make_files, tasks, workers=workers, renew_after=config.renew_after)
 
 
-def _entries(recipe: Recipe, index: int, files: list[ViewFiles]) -> list[ManifestEntry]:
-    split = split_of(recipe.rank(index), novel=recipe.is_novel(index))
-    return [ManifestEntry(scene=scene_id(index), split=split, **dict(one)) for one in files]
-
-
-def _prepare(out: Path, recipe: Recipe, config: GenerateConfig) -> dict[int, list[ViewFiles]]:
-    """Check and make the folder; returns the scenes that are there already."""
-    with output_errors(out):
-        in_use = out.exists() and any(out.iterdir())
-    info = DatasetInfo(
-        generator=f"graspnext {__version__}",
-        recipe_name=_recipe_name(recipe),
-        recipe=recipe.to_dict(),
-        seed=config.seed,
-        cup=dataclasses.asdict(recipe.cup),
-        num_scenes=config.scenes,
-        views_per_scene=recipe.views,
-        image_size=recipe.image_size,
-    )
-    done: dict[int, list[ViewFiles]] = {}
-    if in_use:
-        if not config.resume:
-            raise OutputError(out, "the folder is not empty", "choose another one, or add --resume to go on with it")
-        _check_same(out, info)
-        _sweep(out)
-        done = _finished(out, recipe, config.scenes)
-    write_dataset_info(make_folder(out), info)
-    return done
-
-
-def _recipe_name(recipe: Recipe) -> str:
-    from graspnext.world.recipes import RECIPES
-
-    sized = {
-        name: dataclasses.replace(known, views=recipe.views, image_size=recipe.image_size)
-        for name, known in RECIPES.items()
-    }
-    return next((name for name, known in sized.items() if known == recipe), "custom")
-
-
-def _check_same(out: Path, info: DatasetInfo) -> None:
-    """Refuse to mix scenes of two recipes or seeds.
+def _check_share(report: GenerateReport) -> None:
+    """Stop a run that mostly fails.
 
     Raises:
-        OutputError: The folder holds something else.
+        SceneError: It does.
     """
-    advice = "resume with the command it was made with, or choose another folder"
-    try:
-        found = read_info(out)
-    except DatasetError as error:
-        raise OutputError(out, f"no dataset that could be resumed ({error})", advice) from error
-    for name in ("generator", "seed", "recipe", "views_per_scene", "image_size"):
-        old, new = getattr(found, name), getattr(info, name)
-        if old != new:
-            if name == "recipe":
-                name = f"recipe.{next(key for key in new if old.get(key) != new[key])}"  # noqa: PLW2901
-                old, new = old.get(name.split(".")[1]), new[name.split(".")[1]]
-            raise OutputError(out, f"it was made with {name} = {old}, not {new}", advice)
-
-
-def _sweep(out: Path) -> None:
-    """Remove what an interrupted run left half written."""
-    with output_errors(out):
-        for folder in (out / SCENES_DIR).glob(".*.part"):
-            shutil.rmtree(folder, ignore_errors=True)
-        for file in out.glob(".*.part"):
-            file.unlink(missing_ok=True)
-
-
-def _finished(out: Path, recipe: Recipe, scenes: int) -> dict[int, list[ViewFiles]]:
-    """Scenes whose files are all there, by number."""
-    done: dict[int, list[ViewFiles]] = {}
-    for index in range(scenes):
-        folder = out / SCENES_DIR / scene_id(index)
-        try:
-            files = read_scene_files(out, scene_id(index))
-        except DatasetError:
-            continue
-        names = [name for one in files for name in file_names(one.view, one.rgb, one.sha256).values()]
-        if [one.view for one in files] == list(range(recipe.views)) and all((folder / n).is_file() for n in names):
-            done[index] = files
-    return done
+    total = report.scenes + report.kept + report.failed
+    if total < FAILED_SHARE_FROM or report.failed_share <= MAX_FAILED_SHARE:
+        return
+    reason, times = report.refused.most_common(1)[0]
+    raise SceneError(
+        f"{report.failed} of {total} scenes failed, most often ({times} attempts) because: {reason}; "
+        "change the recipe: fewer or smaller parts, or larger containers"
+    )

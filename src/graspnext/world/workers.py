@@ -1,42 +1,61 @@
-"""Worker processes for long jobs: renewed after a number of tasks, never orphaned, not fighting over cores."""
+"""Worker processes for long jobs: replaced when they die, renewed now and then, never orphaned, each on its cores."""
 
 from __future__ import annotations
 
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from graspnext.errors import GraspNextError, SceneError
+from graspnext.errors import GraspNextError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
+MAX_DEATHS = 3
+"""Worker processes that a task may take with it."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
 """Read by numeric libraries and by Mesa's software rasteriser when they load."""
 _PR_SET_PDEATHSIG = 1
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass
-class _Worker:
+class _Worker(Generic[Task]):
     process: BaseProcess
     pipe: Connection
+    task: Task
     left: int
     """Tasks until it is renewed."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity, or fewer where its container is given less."""
+    cores = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))  # "max" is no number: no limit
+    return cores
 
 
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int, renew_after: int
 ) -> Iterator[Result]:
     """Run a function on each task in child processes; results come as they are ready, in any order.
+
+    A task whose process dies, killed by the system or by a fault in a native library, is done again at the end, when
+    memory may be free again.
 
     Args:
         function: Importable by name; called in the child, once a task.
@@ -45,54 +64,133 @@ def run_tasks(
         renew_after: Tasks after which a process is replaced, since native libraries keep some memory each time.
 
     Raises:
-        SceneError: A task raised a named error, whose message is kept, or its process died.
+        WorkerError: A task raised a named error, whose message is kept; or its process died `MAX_DEATHS` times; or
+            processes die one after the other whatever their task.
         RuntimeError: A task failed otherwise.
     """
-    waiting = list(reversed(tasks))
-    pool: list[_Worker] = []
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    pool = _Pool(function, tasks, workers, renew_after)
     try:
-        for _ in range(min(workers, len(tasks))):
-            pool.append(_start(function, threads, renew_after))
-            _send(pool[-1], waiting.pop())
-        while pool:
-            ready = wait([worker.pipe for worker in pool])
-            for index, worker in enumerate(list(pool)):
-                if worker.pipe not in ready:
-                    continue
-                result = _receive(worker)
-                worker.left -= 1
-                if not waiting:
-                    _stop(pool.pop(index))
-                else:
-                    if worker.left <= 0:
-                        _stop(worker)
-                        pool[index] = _start(function, threads, renew_after)
-                    _send(pool[index], waiting.pop())
-                yield result
-                break  # the pool may have changed
+        yield from pool.results()
     finally:
-        for worker in pool:
-            worker.process.terminate()
-        for worker in pool:
+        pool.kill()
+
+
+class _Pool(Generic[Task, Result]):
+    def __init__(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, renew_after: int
+    ) -> None:
+        self._function = function
+        self._waiting = deque(enumerate(tasks))
+        self._size = workers
+        self._renew_after = renew_after
+        self._workers: list[_Worker[tuple[int, Task]]] = []
+        self._deaths: dict[int, int] = {}
+        self._deaths_in_a_row = 0
+
+    def results(self) -> Iterator[Result]:
+        while self._waiting or self._workers:
+            while self._waiting and len(self._workers) < self._size:
+                self._workers.append(self._start(self._waiting.popleft()))
+            ready = wait([worker.pipe for worker in self._workers])
+            for worker in [one for one in self._workers if one.pipe in ready]:
+                try:
+                    kind, content = worker.pipe.recv()
+                except (EOFError, OSError, pickle.UnpicklingError):
+                    self._bury(worker)
+                    continue
+                self._deaths_in_a_row = 0
+                self._go_on(worker)
+                yield unwrap(kind, content)
+
+    def kill(self) -> None:
+        """End all processes at once; they hold nothing that could be lost."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
             worker.process.join()
+            worker.pipe.close()
+
+    def _start(self, task: tuple[int, Task]) -> _Worker[tuple[int, Task]]:
+        context = multiprocessing.get_context("spawn")  # a fork would copy native threads' locks
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(self._function, theirs, os.getpid()), daemon=True)
+        with _thread_limits(max(1, usable_cores() // self._size)):
+            process.start()
+        theirs.close()
+        worker = _Worker(process, ours, task, self._renew_after)
+        _send(worker, task[1])
+        return worker
+
+    def _go_on(self, worker: _Worker[tuple[int, Task]]) -> None:
+        """Give a worker its next task, or end it."""
+        worker.left -= 1
+        if self._waiting and worker.left > 0:
+            worker.task = self._waiting.popleft()
+            _send(worker, worker.task[1])
+            return
+        self._workers.remove(worker)
+        _send(worker, None)
+        worker.process.join()
+        worker.pipe.close()
+        if self._waiting:
+            self._workers.append(self._start(self._waiting.popleft()))
+
+    def _bury(self, worker: _Worker[tuple[int, Task]]) -> None:
+        """Put the task of a dead worker at the end of the queue.
+
+        Raises:
+            WorkerError: There have been too many.
+        """
+        self._workers.remove(worker)
+        worker.process.join()
+        worker.pipe.close()
+        number, task = worker.task
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+        self._deaths_in_a_row += 1
+        if self._deaths[number] >= MAX_DEATHS or self._deaths_in_a_row >= MAX_DEATHS * self._size:
+            raise WorkerError(
+                f"{task}: its worker process died {self._deaths[number]} times, of {self._deaths_in_a_row} deaths in a "
+                f"row ({_ending(worker.process.exitcode)}); if the machine ran out of memory, use fewer workers"
+            )
+        self._waiting.append((number, task))
 
 
-def _start(function: Callable[[Any], Any], threads: int, renew_after: int) -> _Worker:
-    context = multiprocessing.get_context("spawn")  # a fork would copy native threads' locks
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(function, theirs, os.getpid()), daemon=True)
-    with _thread_limits(threads):
-        process.start()
-    theirs.close()
-    return _Worker(process, ours, renew_after)
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def answer(function: Callable[[Task], Any], task: Task) -> tuple[str, Any]:
+    """What a worker sends back: its result, or an error in a form that any process can read."""
+    try:
+        return "result", function(task)
+    except GraspNextError as error:
+        return "named error", str(error)
+    except Exception:  # noqa: BLE001 - handed to the parent, which raises it
+        return "error", f"{task}\n{traceback.format_exc()}"
+
+
+def unwrap(kind: str, content: Any) -> Any:
+    """The result in an `answer`.
+
+    Raises:
+        WorkerError: The task raised a named error.
+        RuntimeError: It failed otherwise.
+    """
+    if kind == "named error":
+        raise WorkerError(content)
+    if kind == "error":
+        raise RuntimeError(f"a worker process failed at {content}")
+    return content
 
 
 @contextmanager
 def _thread_limits(threads: int) -> Iterator[None]:
     """Environment that a process started here inherits."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         yield
     finally:
@@ -103,31 +201,9 @@ def _thread_limits(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _send(worker: _Worker, task: Any) -> None:
-    with suppress(ConnectionError):  # it died: `_receive` finds its pipe ended, and says so
+def _send(worker: _Worker[Any], task: Any) -> None:
+    with suppress(ConnectionError):  # it died: its pipe has ended, which is found when its answer is read
         worker.pipe.send(task)
-
-
-def _stop(worker: _Worker) -> None:
-    _send(worker, None)
-    worker.process.join()
-    worker.pipe.close()
-
-
-def _receive(worker: _Worker) -> Any:
-    try:
-        kind, content = worker.pipe.recv()
-    except (EOFError, ConnectionError) as error:
-        worker.process.join()
-        raise SceneError(
-            f"a worker process ended with code {worker.process.exitcode}; "
-            "if the machine ran out of memory, use fewer workers"
-        ) from error
-    if kind == "named error":
-        raise SceneError(content)
-    if kind == "error":
-        raise RuntimeError(f"a worker process failed:\n{content}")
-    return content
 
 
 def _work(function: Callable[[Any], Any], pipe: Connection, parent: int) -> None:
@@ -142,10 +218,4 @@ def _work(function: Callable[[Any], Any], pipe: Connection, parent: int) -> None
             return
         if task is None:
             return
-        try:
-            answer = ("result", function(task))
-        except GraspNextError as error:
-            answer = ("named error", str(error))
-        except Exception:  # noqa: BLE001 - handed to the parent, which raises it
-            answer = ("error", traceback.format_exc())
-        pipe.send(answer)
+        pipe.send(answer(function, task))
