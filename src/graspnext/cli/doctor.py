@@ -73,15 +73,19 @@ def runtimes() -> list[Finding]:
 
 
 def renderers() -> list[Finding]:
-    """Whether each renderer makes a picture."""
+    """Whether each renderer opens, and what it draws on."""
     if importlib.util.find_spec("mujoco") is None:
         return [Finding("renderers", "all", False, False, "mujoco is not installed; pip install 'graspnext[world]'")]
-    from graspnext.world.render.renderer import renderer_problems
+    from graspnext.world.render.renderer import open_renderer, renderer_problems
 
-    return [
-        Finding("renderers", name, problem is None, False, problem or "works")
-        for name, problem in renderer_problems().items()
-    ]
+    findings = []
+    for name, problem in renderer_problems().items():
+        if problem is None:
+            with open_renderer(name) as renderer:
+                findings.append(Finding("renderers", name, True, False, f"works, on {renderer.device}"))
+        else:
+            findings.append(Finding("renderers", name, False, False, problem))
+    return findings
 
 
 CHECKS: tuple[Callable[[], list[Finding]], ...] = (packages, runtimes, renderers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graspnext.types import BoolArray, Camera, Float32Array, Float64Array, Int32Array, UInt8Array
+from graspnext.world.sensors.models import IDEAL, Sensor
 
 ContainerKind = Literal["tote", "carton", "tray", "crate", "conveyor", "table"]
 CONTAINER_KINDS: tuple[ContainerKind, ...] = ("tote", "carton", "tray", "crate", "conveyor", "table")
@@ -22,7 +23,20 @@ class Material:
     metallic: float
     """[0, 1]."""
     texture: UInt8Array | None = None
-    """(H, W, 3) uint8 sRGB, addressed by the mesh's UVs."""
+    """(H, W, 3) uint8 sRGB, addressed by the mesh's UVs; with a fourth channel of opacity, (H, W, 4), for film with a
+    print: the colour is as printed, not multiplied by the opacity."""
+    opacity: float = 1.0
+    """[0, 1]: share of the light from behind that the surface keeps back; highlights stay whole. Multiplies the
+    texture's fourth channel."""
+    normals: UInt8Array | None = None
+    """(H, W, 3) uint8 tangent-space normals, x along u and y along v up; (128, 128, 255) leaves a surface as it is."""
+    orm: UInt8Array | None = None
+    """(H, W, 3) uint8 as in glTF: ambient occlusion, and factors of `roughness` and of `metallic`."""
+
+    @property
+    def transparent(self) -> bool:
+        """Whether anything can be seen through it."""
+        return self.opacity < 1 or (self.texture is not None and self.texture.shape[2] == 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +96,8 @@ class Container:
     inner_size: tuple[float, float, float]
     """(x, y, z): free length, width and wall height (0 for a table or a belt), metres."""
     material: Material
+    cells: tuple[tuple[float, float, float, float], ...] = ()
+    """(x0, y0, x1, y1) of each compartment's floor, metres; the whole floor is one when empty."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,8 @@ class Floor:
     """World z of the plane; <= 0."""
     half_size_m: float
     material: Material
+    texture_m: float = 0.25
+    """Length after which the texture repeats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +132,9 @@ class Look:
 
     lights: tuple[Light, ...]
     ambient: tuple[float, float, float]
-    """Linear RGB of the uniform sky, in [0, 1]."""
+    """Linear RGB of the light from all around, in [0, 1]."""
     ambient_lux: float
+    """What that light casts on a surface that faces up."""
     exposure: float
     """Multiplies the picture before tone mapping; 1 is the renderer's default."""
 
@@ -143,3 +162,5 @@ class Scene:
     cameras: tuple[Camera, ...]
     props: tuple[Prop, ...] = ()
     """Things around the container, world frame: seen, in the depth and in the tool's way, but background."""
+    sensor: Sensor = IDEAL
+    """The camera model that all views are taken with."""

@@ -1,6 +1,7 @@
 """Plain pictures by MuJoCo's classic OpenGL renderer through EGL: for machines without a Vulkan driver.
 
-Phong shading without roughness, metals or tone mapping, in display values. So all lights together get the display value
+Phong shading without roughness, metals, normal maps or tone mapping, in display values; film is as transparent as it is
+in the mean. So all lights together get the display value
 of 1 - exp(-lux * exposure / WHITE_LUX), where lux is what they all cast straight on the container, and each its share.
 """
 
@@ -26,6 +27,7 @@ class ClassicRenderer(Renderer):
     """OpenGL rasterisation: shadows of directional lights, 8-fold multisampling."""
 
     name = "classic"
+    device = "OpenGL"
 
     def __init__(self) -> None:
         require("mujoco", "the classic renderer")
@@ -125,7 +127,7 @@ def _compile(scene: Scene, width: int, height: int) -> Any:
     visual.headlight.diffuse = visual.headlight.specular = np.zeros(3)
     look = scene.look
     visual.headlight.ambient, strengths = _strengths(look)
-    floor = floor_mesh(scene.floor.height_m, scene.floor.half_size_m)
+    floor = floor_mesh(scene.floor)
     _add(spec, "floor", floor, scene.floor.material, [np.eye(4)])
     _add(spec, "container", scene.container.mesh, scene.container.material, [np.eye(4)])
     textures = {"floor": scene.floor.material.texture, "container": scene.container.material.texture}
@@ -137,13 +139,17 @@ def _compile(scene: Scene, width: int, height: int) -> Any:
         poses = [placement.T_world_part for placement in scene.placements if placement.part == index]
         _add(spec, f"part{index}", part.mesh, part.material, poses)
         textures[f"part{index}"] = part.material.texture
+        for number, prop in enumerate(part.inside):
+            name = f"part{index}inside{number}"
+            _add(spec, name, prop.mesh, prop.material, poses)
+            textures[name] = prop.material.texture
     for light, strength in zip(look.lights, strengths, strict=True):
         _add_light(spec, light, strength)
     model = spec.compile()
     for name, texture in textures.items():
         if texture is not None:
-            start = int(model.texture(name).adr[0])
-            model.tex_data[start : start + texture.size] = texture.ravel()
+            start, pixels = int(model.texture(name).adr[0]), texture[..., :3]
+            model.tex_data[start : start + pixels.size] = pixels.ravel()
     return model
 
 
@@ -166,12 +172,12 @@ def _add(spec: Any, name: str, mesh: Mesh, material: Material, poses: list[Float
     shine = 1 - material.roughness
     added = spec.add_material(
         name=name,
-        rgba=[*_display(np.array(material.color)), 1.0],
+        rgba=[*_display(np.array(material.color)), _opacity(material)],
         specular=0.3 * shine + 0.4 * material.metallic * shine,
         shininess=shine**2,
     )
     if material.texture is not None:
-        rows, columns, _ = material.texture.shape
+        rows, columns = material.texture.shape[:2]
         spec.add_texture(
             name=name,
             type=mujoco.mjtTexture.mjTEXTURE_2D,
@@ -187,6 +193,13 @@ def _add(spec: Any, name: str, mesh: Mesh, material: Material, poses: list[Float
         spec.worldbody.add_geom(
             type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=name, pos=T[:3, 3], quat=quaternion
         )
+
+
+def _opacity(material: Material) -> float:
+    """One opacity for the whole surface: this renderer has no other."""
+    texture = material.texture
+    painted = texture[..., 3].mean() / 255 if texture is not None and texture.shape[2] == 4 else 1.0
+    return float(material.opacity * painted)
 
 
 def _strengths(look: Look) -> tuple[Float64Array, list[Float64Array]]:

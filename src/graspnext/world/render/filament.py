@@ -1,4 +1,4 @@
-"""Physically based pictures by Filament, through MuJoCo's bindings (`mujoco.mjrf`), without a window or a GPU.
+"""Physically based pictures by Filament, through MuJoCo's bindings (`mujoco.mjrf`), without a window.
 
 Brightness: a matt surface of linear albedo a that receives E lux comes out at a * E / WHITE_LUX * exposure in linear
 light before tone mapping, plus about 4 % of E / WHITE_LUX from its gloss, whether the light comes from the sky
@@ -7,8 +7,11 @@ it takes that gloss off again, follows the linear values up to 0.8 and compresse
 
 Same bytes every time: Filament dithers with noise that depends on how many frames a context has drawn, and its edge
 smoothing turns that noise into differences of up to 60 levels on single pixels. A fresh context repeats itself
-exactly, and opening one takes 0.05 s. So every scene gets its own context, which draws all its views in order at
-once; a picture then depends on nothing but (scene, view).
+exactly, and opening one takes 0.05 s (and 0.25 s for the shaders of its first picture). So every scene gets its own
+context, which draws all its views in order at once; a picture then depends on nothing but (scene, view).
+
+It draws on a GPU when Vulkan has one, or else with Mesa's software rasteriser. The two round differently: see
+`MEAN_TOLERANCE`. Labels come from rays and know nothing of it.
 
 Mesa's rasteriser brings an LLVM into the process. A process that also needs torch has to import torch first: torch
 loads triton, whose own LLVM crashes when it comes second (torch 2.14, Mesa 22.3).
@@ -28,14 +31,17 @@ from PIL import Image
 from graspnext.errors import MissingDependencyError
 from graspnext.types import Camera, Float64Array, UInt8Array
 from graspnext.world.render.renderer import INSTALL_VULKAN, Renderer, require
-from graspnext.world.render.sky import uniform_sky
-from graspnext.world.render.surface import build_surface, floor_mesh
-from graspnext.world.render.vulkan import software_driver_problem
+from graspnext.world.render.sky import room
+from graspnext.world.render.surface import build_surface, floor_mesh, tangent_frames
+from graspnext.world.render.vulkan import find_cpu, find_devices, find_gpu
 from graspnext.world.scene import Light, Look, Material, Mesh, Prop, Scene
 
 WHITE_LUX = 60e3
 """Illuminance that takes white paper to display white at exposure 1. Filament's camera, as the bindings set it up, has
 this very sensitivity (measured), so intensities pass through unscaled."""
+MEAN_TOLERANCE, PIXEL_TOLERANCE, PIXEL_SHARE = 1.5, 24, 0.01
+"""How far pictures of one scene from a GPU and from the CPU may lie apart, levels of 255: the mean absolute difference;
+and no more than this share of pixels by more than so many levels in any channel (edges and rims of shadows)."""
 _NEAR_M, _FAR_M = 0.02, 20.0
 _SHADOW_MAP = 1024
 _LAMP_RANGE_M = 50.0
@@ -48,24 +54,37 @@ edges. At 2 a view takes twice as long."""
 
 
 class FilamentRenderer(Renderer):
-    """Physically based rasterisation on the CPU (Vulkan, llvmpipe): shadows, ambient occlusion, roughness, metals."""
+    """Physically based rasterisation (Vulkan): shadows, ambient occlusion, roughness, metals, film, mirrored rooms.
 
-    name = "filament"
+    Args:
+        gpu: True or False: a GPU or the software rasteriser, nothing else will do; None = a GPU if there is one.
 
-    def __init__(self) -> None:
+    Raises:
+        MissingDependencyError: The bindings or what it shall draw on are missing.
+    """
+
+    def __init__(self, *, gpu: bool | None = None) -> None:
         require("mujoco.studio", "the Filament renderer")
         require("mujoco.mjrf", "the Filament renderer")
-        if (problem := software_driver_problem()) is not None:
-            raise MissingDependencyError(
-                f"a software Vulkan driver ({problem})", "the Filament renderer", INSTALL_VULKAN
-            )
+        found = find_devices()
+        if isinstance(found, str):
+            raise MissingDependencyError(f"a Vulkan driver ({found})", "the Filament renderer", INSTALL_VULKAN)
+        names = ", ".join(device.name for device in found) or "none"
+        card, software = find_gpu(found), find_cpu(found)
+        device = card if gpu or (gpu is None and card is not None) else software
+        if device is None:
+            wanted = "a GPU with a Vulkan driver" if gpu else "a software Vulkan driver"
+            hint = "the driver of the graphics card" if gpu else INSTALL_VULKAN
+            raise MissingDependencyError(f"{wanted} (there: {names})", "the Filament renderer", hint)
+        self.name = "filament-cpu" if device is software else "filament-gpu"
+        self.device = device.name
         self._scene: Scene | None = None
         self._pictures: list[UInt8Array] = []
 
     def render(self, scene: Scene, view: int) -> UInt8Array:
         """See `Renderer.render`. The first call for a scene draws all its views."""
         if scene is not self._scene:
-            self._pictures = _draw(scene)
+            self._pictures = _draw(scene, software=self.name == "filament-cpu")
             self._scene = scene
         return self._pictures[view].copy()
 
@@ -92,19 +111,19 @@ def _quiet() -> Iterator[None]:
             os.close(descriptor)
 
 
-def _open_context() -> Any:
+def _open_context(*, software: bool = True) -> Any:
     import mujoco.studio  # noqa: F401 - registers the material files that the context loads
     from mujoco import mjrf
 
     with _quiet():
         return mjrf.Context(
-            mjrf.ContextConfig(graphics_api=mjrf.GraphicsApi.GRAPHICS_API_VULKAN, software_rendering=True)
+            mjrf.ContextConfig(graphics_api=mjrf.GraphicsApi.GRAPHICS_API_VULKAN, software_rendering=software)
         )
 
 
-def _draw(scene: Scene) -> list[UInt8Array]:
+def _draw(scene: Scene, *, software: bool) -> list[UInt8Array]:
     """All views of a scene, from a context of its own."""
-    context = _open_context()
+    context = _open_context(software=software)
     stage = _Stage(context, scene)
     pictures = [stage.picture(camera) for camera in scene.cameras]
     stage.clear()
@@ -124,16 +143,18 @@ class _Stage:
         self._textures: dict[int, Any] = {}
         self._light(scene.look)
         context.set_clear_color(_horizon(scene.look))
-        floor = floor_mesh(scene.floor.height_m, scene.floor.half_size_m)
+        floor = floor_mesh(scene.floor)
         self._add(self._mesh(floor), np.eye(4), scene.floor.material, cast_shadow=False)
         for still in (Prop(scene.container.mesh, scene.container.material), *scene.props):
             self._add(self._mesh(still.mesh), np.eye(4), still.material)
-        meshes: dict[int, tuple[Any, int]] = {}
+        shapes: dict[int, list[tuple[Any, int]]] = {}
         for placement in scene.placements:
             part = scene.parts[placement.part]
-            if placement.part not in meshes:
-                meshes[placement.part] = self._mesh(part.mesh)
-            self._add(meshes[placement.part], placement.T_world_part, part.material)
+            props = (Prop(part.mesh, part.material), *part.inside)
+            if placement.part not in shapes:
+                shapes[placement.part] = [self._mesh(prop.mesh) for prop in props]
+            for shape, prop in zip(shapes[placement.part], props, strict=True):
+                self._add(shape, placement.T_world_part, prop.material)
 
     def picture(self, camera: Camera) -> UInt8Array:
         """Draw one view."""
@@ -165,7 +186,7 @@ class _Stage:
         from mujoco import mjrf
 
         sky = self._texture_from(
-            uniform_sky(look.ambient),
+            room(look),
             mjrf.TextureConfig(
                 width=0,
                 height=0,
@@ -174,7 +195,7 @@ class _Stage:
                 sampler_type=mjrf.SamplerType.TEXTURE_CUBE,
             ),
         )
-        # An image light is given by its luminance; a uniform sky of luminance L casts pi L lux.
+        # An image light is given by its luminance; the room casts as much upward as a uniform sky: pi L lux.
         params = mjrf.LightParams(
             type=mjrf.LightType.LIGHT_IMAGE, texture=sky, intensity=look.ambient_lux * look.exposure / np.pi
         )
@@ -189,32 +210,45 @@ class _Stage:
     def _add(self, mesh: tuple[Any, int], T_world: Any, material: Material, *, cast_shadow: bool = True) -> None:
         from mujoco import mjrf
 
+        # The bindings draw transparent things' shadows as if they were solid: film casts none.
         renderable = self._context.create_renderable(
-            mjrf.RenderableParams(cast_shadow=cast_shadow, receive_shadow=True)
+            mjrf.RenderableParams(cast_shadow=cast_shadow and not material.transparent, receive_shadow=True)
         )
         renderable.set_mesh(mesh[0], 0, mesh[1])
-        look = mjrf.Material(
-            color=np.array([*_to_srgb(material.color), 1.0], dtype=np.float32),
-            roughness=max(material.roughness, 0.05),
-            metallic=material.metallic,
-        )
-        if material.texture is not None:
-            look.color_texture = self._texture(material.texture)
-        renderable.set_material(look)
+        renderable.set_material(self._material(material))
         renderable.set_pose(T_world[:3, 3], np.ascontiguousarray(T_world[:3, :3]).reshape(9))
         renderable.set_size([1.0, 1.0, 1.0])
         self._scene.add_renderable(renderable)
         self._held.append(renderable)
+
+    def _material(self, material: Material) -> Any:
+        from mujoco import mjrf
+
+        # Less than 1 is what makes the bindings blend at all.
+        opacity = min(material.opacity, 0.999) if material.transparent else 1.0
+        look = mjrf.Material(
+            color=np.array([*_to_srgb(material.color), opacity], dtype=np.float32),
+            roughness=max(material.roughness, 0.05),
+            metallic=material.metallic,
+        )
+        if material.texture is not None:
+            look.color_texture = self._texture(material.texture, mjrf.ColorSpace.COLORSPACE_SRGB)
+        if material.normals is not None:
+            look.normal_texture = self._texture(material.normals, mjrf.ColorSpace.COLORSPACE_LINEAR)
+        if material.orm is not None:
+            look.orm_texture = self._texture(material.orm, mjrf.ColorSpace.COLORSPACE_LINEAR)
+        return look
 
     def _mesh(self, mesh: Mesh) -> tuple[Any, int]:
         """Upload a mesh; returns it with its number of indices."""
         from mujoco import mjrf
 
         surface = build_surface(mesh)
+        frames = tangent_frames(surface)
         kinds, usages = mjrf.VertexAttributeType, mjrf.VertexAttributeUsage
         attributes = [
             mjrf.VertexAttribute(usages.VERTEX_ATTRIBUTE_USAGE_POSITION, kinds.VERTEX_ATTRIBUTE_TYPE_FLOAT3),
-            mjrf.VertexAttribute(usages.VERTEX_ATTRIBUTE_USAGE_NORMAL, kinds.VERTEX_ATTRIBUTE_TYPE_FLOAT3),
+            mjrf.VertexAttribute(usages.VERTEX_ATTRIBUTE_USAGE_TANGENTS, kinds.VERTEX_ATTRIBUTE_TYPE_FLOAT4),
             mjrf.VertexAttribute(usages.VERTEX_ATTRIBUTE_USAGE_UV, kinds.VERTEX_ATTRIBUTE_TYPE_FLOAT2),
         ]
         config = mjrf.MeshConfig(
@@ -227,24 +261,26 @@ class _Stage:
         )
         uploaded = self._context.create_mesh(config)
         data = mjrf.MeshData(compute_bounds=True)
-        data.set_vertices(config, surface.positions.tobytes() + surface.normals.tobytes() + surface.image_uv.tobytes())
+        data.set_vertices(config, surface.positions.tobytes() + frames.tobytes() + surface.image_uv.tobytes())
         data.set_indices(config, surface.faces.astype(np.uint32).tobytes())
         uploaded.upload(data)
         self._held.append(uploaded)
         return uploaded, surface.faces.size
 
-    def _texture(self, image: UInt8Array) -> Any:
+    def _texture(self, image: UInt8Array, space: Any) -> Any:
         from mujoco import mjrf
 
         if id(image) not in self._textures:
+            formats = {3: mjrf.PixelFormat.PIXEL_FORMAT_RGB8, 4: mjrf.PixelFormat.PIXEL_FORMAT_RGBA8}
             config = mjrf.TextureConfig(
                 width=image.shape[1],
                 height=image.shape[0],
-                format=mjrf.PixelFormat.PIXEL_FORMAT_RGB8,
-                color_space=mjrf.ColorSpace.COLORSPACE_SRGB,
+                format=formats[image.shape[2]],
+                color_space=space,
                 sampler_type=mjrf.SamplerType.TEXTURE_2D,
             )
-            self._textures[id(image)] = self._texture_from(np.ascontiguousarray(image).tobytes(), config)
+            content = _premultiplied(image) if image.shape[2] == 4 else image
+            self._textures[id(image)] = self._texture_from(np.ascontiguousarray(content).tobytes(), config)
         return self._textures[id(image)]
 
     def _texture_from(self, content: bytes, config: Any) -> Any:
@@ -293,6 +329,15 @@ def _to_srgb(color: tuple[float, float, float]) -> Float64Array:
     """The form in which the bindings take colours (IEC 61966-2-1)."""
     linear = np.asarray(color, dtype=np.float64)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def _premultiplied(image: UInt8Array) -> UInt8Array:
+    """RGBA (H, W, 4) with the colour times the opacity, in linear light: what the bindings blend."""
+    value = np.arange(256) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    share = linear[image[..., :3]] * (image[..., 3:] / 255.0)  # (H, W, 3)
+    display = np.where(share <= 0.0031308, 12.92 * share, 1.055 * share ** (1 / 2.4) - 0.055)
+    return np.concatenate([np.round(255 * display).astype(np.uint8), image[..., 3:]], axis=-1)
 
 
 def _horizon(look: Look) -> Float64Array:

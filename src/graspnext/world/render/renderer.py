@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -26,6 +27,9 @@ class Renderer(ABC):
     """
 
     name: str
+    """A key of `RENDERERS` that opens this very renderer again."""
+    device: str
+    """What it draws on, e.g. the name of the graphics card."""
 
     @abstractmethod
     def render(self, scene: Scene, view: int) -> UInt8Array:
@@ -52,10 +56,10 @@ class Renderer(ABC):
         self.close()
 
 
-def _open_filament() -> Renderer:
+def _open_filament(*, gpu: bool | None = None) -> Renderer:
     from graspnext.world.render.filament import FilamentRenderer
 
-    return FilamentRenderer()
+    return FilamentRenderer(gpu=gpu)
 
 
 def _open_classic() -> Renderer:
@@ -64,15 +68,21 @@ def _open_classic() -> Renderer:
     return ClassicRenderer()
 
 
-RENDERERS: Final[dict[str, Callable[[], Renderer]]] = {"filament": _open_filament, "classic": _open_classic}
-"""By preference: `filament` is physically based, `classic` a plain rasteriser for machines without Vulkan."""
+RENDERERS: Final[dict[str, Callable[[], Renderer]]] = {
+    "filament": _open_filament,
+    "filament-gpu": partial(_open_filament, gpu=True),
+    "filament-cpu": partial(_open_filament, gpu=False),
+    "classic": _open_classic,
+}
+"""By preference: `filament` is physically based, on a GPU when there is one, or else on the CPU; the next two force
+one of them; `classic` is a plain rasteriser for machines without Vulkan."""
 
 
 def open_renderer(name: str | None = None) -> Renderer:
     """Open a renderer by name, or the best one that works here.
 
     Args:
-        name: "filament" or "classic"; None = the first that opens.
+        name: A key of `RENDERERS`; None = the first that opens.
 
     Raises:
         UnknownNameError: There is no renderer of that name.

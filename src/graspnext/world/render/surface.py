@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from graspnext.types import Float32Array, Float64Array, Int64Array
-from graspnext.world.scene import Mesh
+from graspnext.world.scene import Floor, Mesh
 
 CREASE_COS = float(np.cos(np.deg2rad(40.0)))
 """Faces that meet at less than this angle are shaded as one smooth surface."""
@@ -34,6 +35,31 @@ class Surface:
     def image_uv(self) -> Float32Array:
         """(V, 2), v down as image rows run: what renderers take that upload textures top row first."""
         return np.stack([self.uv[:, 0], 1 - self.uv[:, 1]], axis=1)
+
+
+def tangent_frames(surface: Surface) -> Float32Array:
+    """Unit quaternions (V, 4), x y z w, that turn x, y and z into tangent (along u), bitangent (along v) and normal.
+
+    Where the texture is mirrored, w is negative, as Filament packs its tangent frames.
+    """
+    p, uv = surface.positions.astype(np.float64)[surface.faces], surface.uv.astype(np.float64)[surface.faces]
+    edge, du = p[:, 1:] - p[:, :1], uv[:, 1:] - uv[:, :1]  # (F, 2, 3), (F, 2, 2)
+    area = du[:, 0, 0] * du[:, 1, 1] - du[:, 0, 1] * du[:, 1, 0]  # (F,) twice the signed area in the texture
+    along = np.sign(area)[:, None] * (edge[:, 0] * du[:, 1, 1:] - edge[:, 1] * du[:, 0, 1:])  # (F, 3) grows with u
+    total = np.zeros((len(surface.positions), 3))
+    corners = surface.faces.ravel()
+    for axis in range(3):
+        total[:, axis] = np.bincount(corners, weights=np.repeat(along[:, axis], 3), minlength=len(total))
+    mirrored = np.bincount(corners, weights=np.repeat(area, 3), minlength=len(total)) < 0
+    n = surface.normals.astype(np.float64)
+    tangent = total - n * (total * n).sum(axis=1, keepdims=True)
+    length = np.linalg.norm(tangent, axis=1)
+    spare = np.cross(n, np.eye(3)[np.abs(n).argmin(axis=1)])  # any direction, where the texture gives none
+    tangent = np.where((length > 1e-12)[:, None], tangent, spare)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    q = Rotation.from_matrix(np.stack([tangent, np.cross(n, tangent), n], axis=-1)).as_quat(canonical=True)  # w >= 0
+    q[:, 3] = np.maximum(q[:, 3], 1e-5)
+    return np.asarray(np.where(mirrored[:, None], -q, q), dtype=np.float32)
 
 
 def build_surface(mesh: Mesh) -> Surface:
@@ -88,10 +114,11 @@ def _project(corners: Float64Array, unit: Float64Array) -> Float64Array:
     return np.asarray(uv.reshape(-1, 2) / TEXTURE_SIZE_M, dtype=np.float64)
 
 
-def floor_mesh(height_m: float, half_size_m: float) -> Mesh:
+def floor_mesh(floor: Floor) -> Mesh:
     """The ground as a thin slab (renderers want closed meshes), its top at `height_m`."""
-    s, top, bottom = half_size_m, height_m, height_m - _SLAB_M
+    s, top, bottom = floor.half_size_m, floor.height_m, floor.height_m - _SLAB_M
     corners = [(x, y, z) for z in (bottom, top) for x, y in ((-s, -s), (s, -s), (s, s), (-s, s))]
     quads = [(4, 5, 6, 7), (0, 3, 2, 1), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)]
     faces = [triangle for a, b, c, d in quads for triangle in ((a, b, c), (a, c, d))]
-    return Mesh(vertices=np.array(corners, dtype=np.float32), faces=np.array(faces, dtype=np.int32))
+    vertices = np.array(corners, dtype=np.float32)
+    return Mesh(vertices, np.array(faces, dtype=np.int32), vertices[:, :2] / np.float32(floor.texture_m))

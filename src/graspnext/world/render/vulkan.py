@@ -1,11 +1,18 @@
-"""Asks the Vulkan loader whether a software rasteriser is there: Filament itself ends the process when it is not."""
+"""Asks the Vulkan loader what it can draw on: Filament itself ends the process when it finds nothing."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
-_CPU_DEVICE = 4
-"""VK_PHYSICAL_DEVICE_TYPE_CPU."""
+KINDS: Final = {0: "other", 1: "integrated", 2: "discrete", 3: "virtual", 4: "cpu"}
+"""VkPhysicalDeviceType."""
+_GPUS: Final = ("discrete", "integrated", "virtual")
+"""By preference."""
+_NAME_SIZE: Final = 256
+"""VK_MAX_PHYSICAL_DEVICE_NAME_SIZE."""
 
 
 class _InstanceInfo(ctypes.Structure):
@@ -24,7 +31,7 @@ class _InstanceInfo(ctypes.Structure):
 
 
 class _DeviceProperties(ctypes.Structure):
-    """The head of VkPhysicalDeviceProperties, and room for the rest of it."""
+    """The head of VkPhysicalDeviceProperties, and room for the rest of it (limits and sparse properties, 568 bytes)."""
 
     _fields_ = (
         ("apiVersion", ctypes.c_uint32),
@@ -32,12 +39,22 @@ class _DeviceProperties(ctypes.Structure):
         ("vendorID", ctypes.c_uint32),
         ("deviceID", ctypes.c_uint32),
         ("deviceType", ctypes.c_int),
-        ("rest", ctypes.c_uint8 * 2048),
+        ("deviceName", ctypes.c_char * _NAME_SIZE),
+        ("rest", ctypes.c_uint64 * 256),
     )
 
 
-def software_driver_problem() -> str | None:
-    """Why no software Vulkan driver can be used, or None when one can."""
+@dataclass(frozen=True)
+class Device:
+    """One thing that Vulkan can draw on."""
+
+    name: str
+    kind: str
+    """A value of `KINDS`."""
+
+
+def find_devices() -> tuple[Device, ...] | str:
+    """Every Vulkan device in the loader's order, or why none can be asked for."""
     try:
         vulkan = ctypes.CDLL("libvulkan.so.1")
     except OSError:
@@ -49,13 +66,28 @@ def software_driver_problem() -> str | None:
     try:
         count = ctypes.c_uint32(0)
         vulkan.vkEnumeratePhysicalDevices(instance, ctypes.byref(count), None)
-        devices = (ctypes.c_void_p * count.value)()
-        vulkan.vkEnumeratePhysicalDevices(instance, ctypes.byref(count), devices)
-        for device in devices:
+        handles = (ctypes.c_void_p * count.value)()
+        vulkan.vkEnumeratePhysicalDevices(instance, ctypes.byref(count), handles)
+        devices = []
+        for handle in handles[: count.value]:
             properties = _DeviceProperties()
-            vulkan.vkGetPhysicalDeviceProperties(ctypes.c_void_p(device), ctypes.byref(properties))
-            if properties.deviceType == _CPU_DEVICE:
-                return None
-        return f"none of {count.value} Vulkan devices is a software rasteriser"
+            vulkan.vkGetPhysicalDeviceProperties(ctypes.c_void_p(handle), ctypes.byref(properties))
+            name = properties.deviceName.decode("utf-8", "replace")
+            devices.append(Device(name, KINDS.get(properties.deviceType, "other")))
+        return tuple(devices)
     finally:
         vulkan.vkDestroyInstance(instance, None)
+
+
+def find_gpu(devices: Sequence[Device]) -> Device | None:
+    """The device to draw on: a discrete GPU before an integrated before a virtual one; None when there is no GPU."""
+    for kind in _GPUS:
+        for device in devices:
+            if device.kind == kind:
+                return device
+    return None
+
+
+def find_cpu(devices: Sequence[Device]) -> Device | None:
+    """The software rasteriser, or None when none is installed."""
+    return next((device for device in devices if device.kind == "cpu"), None)
