@@ -113,7 +113,7 @@ class View:
     camera: Camera
     labels: Labels
     sensor: str = ""
-    """The camera model that `image` and `sensor_depth_m` imitate; empty = ideal, or a real one unknown."""
+    """The camera model that `image` and `sensor_depth_m` imitate (docs/sensors.md); empty = unknown."""
     sensor_depth_m: Float32Array | None = None
     """(H, W) depth as that sensor measures it: noise, holes (0 = missing); `labels.depth_m` stays clean."""
 

@@ -1,0 +1,212 @@
+"""A rendered picture as a camera would have taken it. All light is added and scaled in linear light."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from graspnext.types import Float32Array, UInt8Array
+from graspnext.world.lighting import color_of_temperature
+from graspnext.world.parts.draws import between, chance, size_between
+from graspnext.world.ranges import check_range, check_share
+from graspnext.world.sensors.models import Sensor, crop_scale
+
+_LEVELS = 4096
+"""Steps of the table from linear light to sRGB."""
+_NEUTRAL_K = 6500.0
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+"""Rec. 709, linear light."""
+
+
+@dataclass(frozen=True)
+class CaptureRanges:
+    """What goes wrong when a picture is taken, drawn anew for each view. Lengths are shares of the picture's height."""
+
+    exposure_stops: tuple[float, float] = (-0.6, 0.5)
+    """Error of the exposure: 1 doubles the light."""
+    gain: tuple[float, float] = (1.0, 12.0)
+    """Amplification in front of the converter, drawn evenly in its logarithm: less light, more noise."""
+    white_balance_mired: tuple[float, float] = (-25.0, 25.0)
+    """Error of the white balance in 1e6 / kelvin: positive is taken for cooler light than it is, and looks warm."""
+    tint: tuple[float, float] = (-0.04, 0.04)
+    """Relative error of green."""
+    vignetting: tuple[float, float] = (0.5, 1.5)
+    """Times the lens's own."""
+    defocus: tuple[float, float] = (0.0, 0.0012)
+    """Gaussian radius of the blur; 0.001 is half a pixel at 512."""
+    motion_probability: float = 0.12
+    """Share of views that the camera moves in."""
+    motion: tuple[float, float] = (0.002, 0.008)
+    """Length of the smear; 0.004 is two pixels at 512."""
+    sharpen: tuple[float, float] = (0.0, 0.5)
+    """Strength of the camera's own sharpening: draws bright and dark lines along edges."""
+    jpeg_probability: float = 0.15
+    """Share of views sent as JPEG."""
+    jpeg_quality: tuple[int, int] = (70, 95)
+
+    def __post_init__(self) -> None:
+        check_range("capture.exposure_stops", self.exposure_stops, -4.0, 4.0)
+        check_range("capture.gain", self.gain, 0.1, 100.0)
+        check_range("capture.white_balance_mired", self.white_balance_mired, -80.0, 80.0)
+        check_range("capture.tint", self.tint, -0.5, 0.5)
+        check_range("capture.vignetting", self.vignetting, 0.0, 4.0)
+        check_range("capture.defocus", self.defocus, 0.0, 0.02)
+        check_share("capture.motion_probability", self.motion_probability)
+        check_range("capture.motion", self.motion, 0.0, 0.05)
+        check_range("capture.sharpen", self.sharpen, 0.0, 2.0)
+        check_share("capture.jpeg_probability", self.jpeg_probability)
+        check_range("capture.jpeg_quality", self.jpeg_quality, 10, 100)
+
+
+def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rng: np.random.Generator) -> UInt8Array:
+    """The picture that a sensor takes of what was rendered. Nothing moves: labels stay true to the pixel.
+
+    In this order: blur, exposure, white balance and vignetting, shot and read noise, sharpening, sRGB, JPEG. Noise
+    has the variance x / N + (r / N)^2 at signal x in [0, 1], where N electrons fill a pixel: a picture pixel gathers
+    those of all native pixels under it, and gain divides them.
+
+    Args:
+        image: (H, W, 3) uint8 sRGB as rendered.
+        sensor: Its noise; `perfect` sensors give the picture back.
+        ranges: Strengths.
+        rng: Source of randomness. How much is drawn does not depend on what the picture shows.
+
+    Returns:
+        (H, W, 3) uint8 sRGB.
+
+    Source: EMVA Standard 1288, release 4.0, 2021, for the noise; IEC 61966-2-1 for sRGB.
+    """
+    if sensor.picture.perfect:
+        return image
+    height = image.shape[0]
+    light: Float32Array = _LINEAR.take(image)
+    blur, smear, sharpen = between(*ranges.defocus, rng=rng), 0.0, between(*ranges.sharpen, rng=rng)
+    if chance(ranges.motion_probability, rng=rng):
+        smear = between(*ranges.motion, rng=rng) * height
+    direction = between(0, math.pi, rng=rng)
+    if smear > 0.5:
+        light = _smear(light, smear * math.cos(direction), smear * math.sin(direction))
+    light = _defocus(light, blur * height)
+    gains = _gains(ranges, mono=sensor.picture.mono, rng=rng)
+    if sensor.picture.mono:
+        light = (light @ _LUMINANCE)[..., None]  # (H, W, 1)
+    shade = _vignette(image.shape[:2], sensor, between(*ranges.vignetting, rng=rng))
+    light *= shade[..., None] * gains
+    light = _add_noise(light, sensor, size_between(*ranges.gain, rng=rng), rng=rng)
+    if sharpen > 0:
+        light += np.float32(sharpen) * (light - _defocus(light, 0.7))
+    taken = _to_srgb(light)
+    if sensor.picture.mono:
+        taken = np.repeat(taken, 3, axis=2)
+    quality = int(rng.integers(ranges.jpeg_quality[0], ranges.jpeg_quality[1] + 1))
+    return _jpeg(taken, quality) if chance(ranges.jpeg_probability, rng=rng) else taken
+
+
+def _gains(ranges: CaptureRanges, *, mono: bool, rng: np.random.Generator) -> Float32Array:
+    """What exposure and white balance multiply each channel by, (3,), or (1,) for grey."""
+    exposure = 2 ** between(*ranges.exposure_stops, rng=rng)
+    kelvin = 1e6 / (1e6 / _NEUTRAL_K + between(*ranges.white_balance_mired, rng=rng))
+    tint = 1 + between(*ranges.tint, rng=rng)
+    if mono:
+        return np.array([exposure], dtype=np.float32)
+    color, neutral = (np.array(color_of_temperature(k)) for k in (kelvin, _NEUTRAL_K))
+    balance = color / neutral
+    balance /= balance[1]
+    return (exposure * balance * np.array([1.0, tint, 1.0])).astype(np.float32)
+
+
+def _smear(light: Float32Array, x: float, y: float) -> Float32Array:
+    """Mean over a straight move of (x, y) px about the middle, in steps of about a pixel."""
+    steps = max(3, 2 * math.ceil(math.hypot(x, y) / 2) + 1)
+    total = np.zeros_like(light)
+    for place in np.linspace(-0.5, 0.5, steps):
+        total += _shift(_shift(light, place * y, axis=0), place * x, axis=1)
+    total /= np.float32(steps)
+    return total
+
+
+def _shift(light: Float32Array, by: float, *, axis: int) -> Float32Array:
+    """Moved along an axis by a part of a pixel or some, bilinear; the border repeats."""
+    whole = math.floor(by)
+    part = np.float32(by - whole)
+    places = np.arange(light.shape[axis]) - whole
+    last = light.shape[axis] - 1
+    moved = light.take(np.clip(places, 0, last), axis=axis)
+    if part < 1e-3:
+        return moved
+    moved *= 1 - part
+    moved += light.take(np.clip(places - 1, 0, last), axis=axis) * part
+    return moved
+
+
+def _defocus(light: Float32Array, radius_px: float) -> Float32Array:
+    """Blurred by a short kernel [w, 1 - 2 w, w] in each direction whose variance is that of the radius, up to 0.8."""
+    share = np.float32(min(radius_px, 0.8) ** 2 / 2)
+    if share < 0.01:
+        return light
+    blurred = light * (1 - 2 * share)
+    blurred[1:] += light[:-1] * share
+    blurred[:-1] += light[1:] * share
+    blurred[0] += light[0] * share
+    blurred[-1] += light[-1] * share
+    result = blurred * (1 - 2 * share)
+    result[:, 1:] += blurred[:, :-1] * share
+    result[:, :-1] += blurred[:, 1:] * share
+    result[:, 0] += blurred[:, 0] * share
+    result[:, -1] += blurred[:, -1] * share
+    return result
+
+
+def _vignette(shape: tuple[int, ...], sensor: Sensor, strength: float) -> Float32Array:
+    """Share of light that arrives, (H, W): 1 in the middle of the native picture, falling with the square."""
+    scale = crop_scale(sensor, (shape[0], shape[1]))
+    corner = math.hypot(*sensor.native_size) / 2 / scale  # px of this picture
+    y, x = ((np.arange(size, dtype=np.float32) + np.float32(0.5 - size / 2)) / np.float32(corner) for size in shape)
+    loss = np.float32(min(sensor.picture.vignetting * strength, 1.0))
+    shade: Float32Array = 1 - loss * (y[:, None] ** 2 + x[None, :] ** 2)
+    return shade
+
+
+def _add_noise(light: Float32Array, sensor: Sensor, gain: float, *, rng: np.random.Generator) -> Float32Array:
+    gathered = max(crop_scale(sensor, (light.shape[0], light.shape[1])), 1.0)
+    full = sensor.picture.full_well_e / gain
+    variance = np.clip(light, 0, 1) * np.float32(1 / full / gathered**2)
+    variance += np.float32((sensor.picture.read_noise_e / full / gathered) ** 2)
+    noise = rng.standard_normal(light.shape, dtype=np.float32)
+    noise *= np.sqrt(variance, out=variance)
+    noise += light
+    return noise
+
+
+def _jpeg(image: UInt8Array, quality: int) -> UInt8Array:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format="JPEG", quality=quality)
+    return np.asarray(Image.open(stream), dtype=np.uint8)
+
+
+def _to_srgb(light: Float32Array) -> UInt8Array:
+    light *= np.float32(_LEVELS - 1)
+    light += np.float32(0.5)
+    np.clip(light, 0, _LEVELS - 1, out=light)
+    level: UInt8Array = _SRGB.take(light.astype(np.uint16))
+    return level
+
+
+def _linear_table() -> Float32Array:
+    level = np.arange(256) / 255
+    table: Float32Array = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return table
+
+
+def _srgb_table() -> UInt8Array:
+    light = np.arange(_LEVELS) / (_LEVELS - 1)
+    level = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.rint(level * 255).astype(np.uint8)
+
+
+_LINEAR = _linear_table()
+_SRGB = _srgb_table()
