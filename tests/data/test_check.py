@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from pycocotools import mask as coco_mask
+from tests.data.damage import bless, edit_json, edit_manifest, encoded, repaint
 
 from graspnext.data.check import check_dataset
 from graspnext.data.faults import Fault
 from graspnext.data.reader import Dataset
-from graspnext.errors import GraspNextError
-from graspnext.types import BoolArray
 
 FIRST = Path("scenes") / "000000"
 LABELS = "scenes/000000/0_labels.json"
@@ -34,37 +30,11 @@ def copy(tmp_path: Path, small: Path) -> Path:
     return Path(shutil.copytree(small, tmp_path / "copy"))
 
 
-def bless(root: Path) -> None:
-    """Hash the files anew into manifest and scene.json, so that only their content can be at fault."""
-    entries = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
-    for entry in entries:
-        folder = root / "scenes" / entry["scene"]
-        names = {"rgb": entry["rgb"]} | {
-            key: f"{entry['view']}_{key}.{'json' if key == 'labels' else 'png'}"
-            for key in ("depth", "suction", "labels")
-        }
-        entry["sha256"] = {key: hashlib.sha256((folder / name).read_bytes()).hexdigest() for key, name in names.items()}
-        scene = json.loads((folder / "scene.json").read_text())
-        for view in scene["views"]:
-            if view["view"] == entry["view"]:
-                view["sha256"] = entry["sha256"]
-        (folder / "scene.json").write_text(json.dumps(scene))
-    (root / "manifest.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-
-
 def faults_after(root: Path, change: Callable[[dict[str, Any]], object]) -> list[Fault]:
     """Faults once the first view's labels are changed and its hashes blessed."""
-    path = root / LABELS
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
+    edit_json(root / LABELS, change)
     bless(root)
     return check_dataset(root)
-
-
-def encoded(mask: BoolArray) -> dict[str, Any]:
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(mask.shape), "counts": rle["counts"].decode()}
 
 
 def test_a_sound_dataset_has_no_fault(tiny_dataset: Path, copy: Path) -> None:
@@ -187,12 +157,6 @@ def test_all_wrong_fields_are_listed_not_just_the_first(copy: Path) -> None:
     assert fields == {"instances[0].layer", "instances[0].occluded_rate", "camera.fx"}
 
 
-def repaint(path: Path, change: Callable[[Any], None]) -> None:
-    pixels = np.array(Image.open(path))
-    change(pixels)
-    Image.fromarray(pixels).save(path)
-
-
 def test_suction_on_the_background_is_counted(copy: Path) -> None:
     dataset = Dataset(copy)
     row, column = np.argwhere(dataset.read(dataset.entries[0]).labels.instance_ids == 0)[0]
@@ -202,7 +166,7 @@ def test_suction_on_the_background_is_counted(copy: Path) -> None:
     assert (fault.file, fault.problem) == ("scenes/000000/0_suction.png", "1 background pixels have a suction score")
 
 
-@pytest.mark.parametrize(("factor", "words"), [(0.0, "no depth"), (0.1, "is seen at")])
+@pytest.mark.parametrize(("factor", "words"), [(0.0, "no pixel has a depth"), (0.1, "is seen at")])
 def test_depth_that_does_not_fit_the_parts_is_found(copy: Path, factor: float, words: str) -> None:
     repaint(copy / FIRST / "0_depth.png", lambda pixels: np.multiply(pixels, factor, out=pixels, casting="unsafe"))
     bless(copy)
@@ -216,13 +180,11 @@ def test_swapped_files_are_found_by_their_hash(copy: Path) -> None:
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
-    assert {fault.file for fault in check_dataset(copy)} == {"scenes/000000/1_rgb.png", "scenes/000001/1_rgb.png"}
-
-
-def edit_manifest(root: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    lines = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
-    change(lines)
-    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    faults = {fault.file: fault.problem for fault in check_dataset(copy) if "the file is" in fault.problem}
+    assert faults == {
+        "scenes/000000/1_rgb.png": "the file is scenes/000001/1_rgb.png",
+        "scenes/000001/1_rgb.png": "the file is scenes/000000/1_rgb.png",
+    }
 
 
 def test_a_scene_in_two_splits_is_found(copy: Path) -> None:
@@ -238,8 +200,8 @@ def test_a_scene_that_stands_in_two_splits_under_two_names_is_found(copy: Path) 
     shutil.copytree(copy / "scenes" / "000000", copy / "scenes" / "000002")
     bless(copy)
     faults = check_dataset(copy)
-    twins = [fault for fault in faults if fault.field == "sha256.rgb"]
-    assert len(twins) == 2  # both views
+    twins = [fault for fault in faults if "the picture is that of scene 000000" in fault.problem]
+    assert [fault.file for fault in twins] == ["scenes/000002/0_rgb.png", "scenes/000002/1_rgb.png"]
     assert all("train, novel" in fault.problem for fault in twins)
 
 
@@ -267,85 +229,3 @@ def test_views_are_still_checked_without_dataset_json(copy: Path) -> None:
 
 def test_a_folder_that_is_no_dataset_is_said_so(tmp_path: Path) -> None:
     assert {fault.file for fault in check_dataset(tmp_path / "nowhere")} == {"dataset.json", "manifest.jsonl"}
-
-
-def mutate(root: Path, rng: np.random.Generator) -> Path:
-    """Damage one file of a dataset at random; the file."""
-    paths = sorted(path for path in root.rglob("*") if path.is_file())
-    path = paths[int(rng.integers(len(paths)))]
-    content = bytearray(path.read_bytes())
-    kind = int(rng.integers(6))
-    at = int(rng.integers(len(content)))
-    if kind == 0:
-        path.unlink()
-    elif kind == 1:
-        path.write_bytes(content[:at])
-    elif kind == 2:
-        content[at] ^= 1 << int(rng.integers(8))
-        path.write_bytes(content)
-    elif kind == 3:
-        path.write_bytes(content[:at] + rng.bytes(int(rng.integers(1, 40))) + content[at:])
-    elif kind == 4:
-        path.write_bytes(paths[int(rng.integers(len(paths)))].read_bytes())
-    else:
-        content[at : at + 8] = rng.bytes(8)
-        path.write_bytes(content)
-    return path
-
-
-@pytest.mark.parametrize("chunk", range(6))
-def test_random_damage_is_found_and_never_a_traceback(small: Path, tmp_path: Path, chunk: int) -> None:
-    for number in range(25):
-        rng = np.random.default_rng([chunk, number])
-        root = Path(shutil.copytree(small, tmp_path / str(number)))
-        before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-        changed = mutate(root, rng)
-        if changed.exists() and changed.read_bytes() == before[changed]:
-            continue
-        faults = check_dataset(root)
-        # What is not hashed may change without a contradiction: recipe, seed, the scene's own account, blanks.
-        if changed.name not in {"dataset.json", "scene.json", "manifest.jsonl"}:
-            relative = str(changed.relative_to(root))
-            assert any(fault.file == relative for fault in faults), (relative, faults)
-        assert all(fault.problem and fault.advice for fault in faults)
-        try:
-            dataset = Dataset(root)
-            for entry in dataset.entries:
-                dataset.read(entry)
-        except GraspNextError:
-            assert faults  # whatever stops the reader, the check has told
-
-
-def random_value(rng: np.random.Generator) -> Any:
-    values: list[Any] = [None, -1, 0, 1e308, -1e-300, float("nan"), float("inf"), "", "x", [], {}, True, 10**30, [[1]]]
-    return values[int(rng.integers(len(values)))]
-
-
-def replace_somewhere(content: Any, rng: np.random.Generator) -> None:
-    """Walk down at random and put a random value in the place of what stands there."""
-    while True:
-        keys = list(content) if isinstance(content, dict) else list(range(len(content)))
-        key = keys[int(rng.integers(len(keys)))]
-        if isinstance(content[key], dict | list) and content[key] and rng.random() < 0.9:
-            content = content[key]
-            continue
-        content[key] = random_value(rng)
-        return
-
-
-@pytest.mark.parametrize("chunk", range(3))
-def test_random_values_in_the_labels_never_give_a_traceback(small: Path, tmp_path: Path, chunk: int) -> None:
-    root = Path(shutil.copytree(small, tmp_path / "copy"))
-    original = json.loads((root / LABELS).read_text())
-    for number in range(20):
-        rng = np.random.default_rng([9, chunk, number])
-        content = json.loads(json.dumps(original))
-        replace_somewhere(content, rng)
-        (root / LABELS).write_text(json.dumps(content))
-        bless(root)
-        faults = check_dataset(root)
-        dataset = Dataset(root)
-        try:
-            dataset.read(dataset.entries[0])
-        except GraspNextError:
-            assert any(fault.file == LABELS for fault in faults)

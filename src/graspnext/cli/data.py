@@ -1,138 +1,30 @@
-"""`graspnext data check|show`: find faults in a dataset, look at its labels."""
+"""`graspnext data`: one file a verb beside this one."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tyro
 
-from graspnext.cli.output import emit_json, progress
-from graspnext.errors import ConfigError, DatasetError
+from graspnext.cli.data_check import Check, run_check
+from graspnext.cli.data_show import Show, run_show
 
-
-@dataclass(frozen=True)
-class Check:
-    """List every fault of a dataset: missing, damaged or swapped files, and labels that contradict one another.
-
-    Exit code 0 when there is none, 2 otherwise, one line for each on standard output.
-
-    Examples:
-      graspnext data check bins
-      graspnext data check bins --json faults.json
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder of the dataset."""
-    json: Path | None = None
-    """Write the counts and the faults to this file; `-` is standard output."""
-
-
-@dataclass(frozen=True)
-class Show:
-    """Draw a contact sheet on which every kind of label can be judged by eye.
-
-    Each view is a strip: picture; boxes, outlines and centres of mass (red free, blue occluded); instances with layer
-    and hidden share; depth; suction.
-
-    Examples:
-      graspnext data show bins --out sheet.png
-      graspnext data show bins --out novel.png --split novel --views 4 --seed 1
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder of the dataset."""
-    out: Path
-    """Picture to write (.png, .jpg or .webp)."""
-    views: int = 6
-    """Number of views, drawn at random."""
-    split: Literal["all", "train", "val", "test", "novel"] = "all"
-    """Where to draw them from."""
-    seed: int = 0
-    """Another seed shows other views."""
-    columns: int = 1
-    """Strips side by side."""
-    panel_px: int = 340
-    """Width of a panel."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.views <= 200:
-            raise ConfigError("views", self.views, "in 1 ... 200")
-        if self.seed < 0:
-            raise ConfigError("seed", self.seed, "0 or more")
-        if not 1 <= self.columns <= 10:
-            raise ConfigError("columns", self.columns, "in 1 ... 10")
-        if not 64 <= self.panel_px <= 2000:
-            raise ConfigError("panel_px", self.panel_px, "in 64 ... 2000")
-        if self.out.suffix.lower() not in {".png", ".jpg", ".jpeg", ".webp"}:
-            raise ConfigError("out", str(self.out), "a file ending in .png, .jpg or .webp")
+COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "check": (Check, run_check),
+    "show": (Show, run_show),
+}
+"""Verb -> its options, and what runs it."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `graspnext data` with the words after the verb; the exit code."""
-    command: Check | Show = tyro.extras.subcommand_cli_from_dict(
-        {"check": Check, "show": Show},
+    """Run `graspnext data` with the words after it; the exit code."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        {verb: options for verb, (options, _) in COMMANDS.items()},
         prog="graspnext data",
-        description="Find faults in a dataset, or look at its labels.\n\nExamples:\n"
+        description="Find faults in a dataset, look at its labels, sum it up.\n\nExamples:\n"
         "  graspnext data check bins\n  graspnext data show bins --out sheet.png",
         args=list(arguments),
     )
-    return run_check(command) if isinstance(command, Check) else run_show(command)
-
-
-def run_check(command: Check) -> int:
-    """Print the faults of a dataset: 0 when there is none, 2 otherwise."""
-    from graspnext.data.check import check_dataset
-    from graspnext.data.format import ManifestEntry
-
-    views: list[ManifestEntry] = []
-
-    def watch(entries: Sequence[ManifestEntry]) -> Iterable[ManifestEntry]:
-        views.extend(entries)
-        return progress(entries, total=len(entries), label="views checked")
-
-    faults = check_dataset(command.folder, progress=watch)
-    scenes = len({entry.scene for entry in views})
-    emit_json(
-        {"scenes": scenes, "views": len(views), "faults": [vars(fault) for fault in faults]},
-        command.json,
-    )
-    report = sys.stderr if str(command.json) == "-" else sys.stdout  # standard output holds JSON or lines, never both
-    for fault in faults:
-        report.write(f"{fault}\n")
-    counts = f"{scenes} scenes, {len(views)} views"
-    report.write(f"{counts}: {f'{len(faults)} faults' if faults else 'no faults'}\n")
-    return 2 if faults else 0
-
-
-def run_show(command: Show) -> int:
-    """Write a contact sheet of some views of a dataset."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    from graspnext.data.reader import Dataset
-    from graspnext.files import write_bytes
-    from graspnext.viz.contact_sheet import contact_sheet
-
-    dataset = Dataset(command.folder)
-    entries = list(dataset.entries) if command.split == "all" else dataset.split(command.split)
-    if not entries:
-        raise DatasetError(command.folder, f"split '{command.split}' holds no view", "choose another --split")
-    rng = np.random.default_rng(command.seed)
-    chosen = sorted(rng.permutation(len(entries))[: command.views].tolist())
-    picked = [entries[index] for index in chosen]
-    views = [dataset.read(entry) for entry in progress(picked, total=len(picked), label="views read")]
-    sheet = contact_sheet(
-        views, columns=command.columns, panel_px=command.panel_px, notes=[entry.split for entry in picked]
-    )
-    stream = io.BytesIO()
-    kind = {".png": "PNG", ".webp": "WEBP"}.get(command.out.suffix.lower(), "JPEG")
-    Image.fromarray(sheet).save(stream, format=kind, quality=92)
-    write_bytes(command.out, stream.getvalue())
-    sys.stdout.write(f"{command.out}: {len(views)} views\n")
-    return 0
+    runs = dict(COMMANDS.values())
+    return runs[type(command)](command)

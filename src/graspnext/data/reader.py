@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import zlib
 from collections.abc import Callable
@@ -58,6 +59,9 @@ _DECODING_ERRORS = (
     Image.DecompressionBombError,
 )
 """What Pillow's decoders are known to raise on damaged files."""
+
+MAX_FILE_BYTES = 1 << 30
+"""More than any file of a dataset has: a picture of 16384 x 16384 px, or the manifest of a million views."""
 
 _REMAKE = "make the scene again, or delete its folder and its lines in manifest.jsonl"
 _MEND = "mend the field, or make the scene again"
@@ -280,9 +284,19 @@ def read_bytes(root: Path, file: str, advice: str) -> bytes:
     """A file of a dataset, whole.
 
     Raises:
-        DatasetError: It is missing or unreadable.
+        DatasetError: It is missing, unreadable, or no plain file: a pipe would never end, a device never be read whole.
     """
-    return _attempt((root / file).read_bytes, root, file, advice)
+    path = root / file
+
+    def read() -> bytes:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("not a plain file")
+        if found.st_size > MAX_FILE_BYTES:
+            raise ValueError(f"{found.st_size} bytes are more than any file of a dataset has")
+        return path.read_bytes()
+
+    return _attempt(read, root, file, advice)
 
 
 def parse_record(model: type[_Model], content: bytes, root: Path, file: str, advice: str) -> _Model:

@@ -1,0 +1,1 @@
+"""What `data.check` looks for, one subject a file."""
