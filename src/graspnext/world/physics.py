@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graspnext.errors import SceneError
-from graspnext.geometry.rotations import from_quaternion, random_quaternion
+from graspnext.geometry.rotations import from_quaternion
 from graspnext.types import BoolArray, Float64Array
+from graspnext.world.fills import Start, start_poses
 from graspnext.world.scene import Container, Part, Placement
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 class PhysicsLimits:
     """When a scene counts as settled."""
 
-    timestep_s: float = 0.003
-    guard_s: float = 1.0
-    """How long the invisible walls above the container stand, at the least."""
-    min_s: float = 1.4
-    """No scene is taken for settled before this time."""
+    timesteps_s: tuple[float, ...] = (0.003, 0.0015)
+    """Tried one after another: the short one only for a scene that blows up or overlaps with the long one."""
+    guard_s: float = 0.45
+    """How long the invisible walls above the container stand after the last part could have reached the floor."""
+    calm_s: float = 0.7
+    """No scene is taken for settled before so long after that."""
     max_s: float = 4.0
     still_m_s: float = 0.01
     """Speed of a centre of mass below which a part lies still."""
@@ -53,74 +55,65 @@ _DAMPING_PER_S = 1.0
 
 
 def settle(contents: Contents, *, rng: np.random.Generator) -> tuple[Placement, ...]:
-    """Drop parts into their container and wait until they lie still.
+    """Let parts go from where their fill puts them, and wait until they lie still.
 
     Args:
         contents: The parts, how many of each and in which order, the container and the ground.
-        rng: Source of drop positions and orientations.
+        rng: Source of starting positions and orientations.
 
     Returns:
-        The parts that lie in (or on) the container, in drop order. `T_world_part` is the part's own frame.
+        The parts that lie in (or on) the container, in the order of their start. `T_world_part` is the part's own
+        frame.
 
     Raises:
-        SceneError: The simulation broke down, the parts do not come to rest, overlap, or all fell out.
+        SceneError: "unstable: ...", "still moving: ...", "overlap: ...", "fell out: ..." or "no room: ...".
     """
+    starts = start_poses(contents, rng=rng)
+    for timestep in LIMITS.timesteps_s:
+        try:
+            return _settle(contents, starts, timestep)
+        except _TooCoarseError as error:
+            problem = str(error)
+    raise SceneError(problem)
+
+
+class _TooCoarseError(Exception):
+    """What a shorter timestep may mend."""
+
+
+def _settle(contents: Contents, starts: list[Start], timestep_s: float) -> tuple[Placement, ...]:
     import mujoco
 
-    starts = _starts(contents, rng=rng)
-    model, guards = _model(contents, starts)
+    model, guards = _model(contents, starts, timestep_s)
     mujoco.set_mju_user_warning(lambda _message: None)  # counted in the data; the default writes a log file
     data = mujoco.MjData(model)
-    inside = _simulate(model, data, guards, contents)
+    fall_s = float(np.sqrt(2 * max(start.position[2] for start in starts) / 9.81))
+    inside = _simulate(model, data, guards, contents.container, fall_s)
     _check(model, data, inside)
     placements = []
     for body in np.flatnonzero(inside):
         T = np.eye(4)
         T[:3, :3] = from_quaternion(data.xquat[body + 1])
         T[:3, 3] = data.xpos[body + 1]
-        placements.append(Placement(contents.order[body], T))
+        placements.append(Placement(starts[body].part, T))
     if not placements:
-        raise SceneError("all parts fell out of the container; use a larger container or smaller parts")
+        raise SceneError("fell out: no part stayed in the container; use a larger container or smaller parts")
     return tuple(placements)
 
 
-def _starts(contents: Contents, *, rng: np.random.Generator) -> list[tuple[Float64Array, Float64Array]]:
-    """A pose (position (3,), quaternion (4,)) for each part above the container, no two bounding spheres touching."""
-    length, width, _ = contents.container.inner_size
-    spheres: list[tuple[Float64Array, float]] = []
-    poses = []
-    for index in contents.order:
-        part = contents.parts[index]
-        quaternion = random_quaternion(rng=rng)
-        points = np.concatenate(part.hulls)
-        radius = float(np.linalg.norm(points - part.center_of_mass, axis=1).max())
-        room = np.maximum(np.array([length, width]) / 2 - radius, 0)
-        xy = rng.uniform(-room, room)
-        z = radius + float(rng.uniform(0.005, 0.03))
-        for center, other in spheres:
-            reach = radius + other
-            gap = float(np.hypot(*(xy - center[:2])))
-            if gap < reach:  # lift it until it clears the sphere below
-                z = max(z, float(center[2]) + float(np.sqrt(reach**2 - gap**2)) + 0.002)
-        center = np.array([xy[0], xy[1], z])
-        spheres.append((center, radius))
-        poses.append((center - from_quaternion(quaternion) @ part.center_of_mass, quaternion))
-    return poses
-
-
-def _model(contents: Contents, starts: list[tuple[Float64Array, Float64Array]]) -> tuple[Any, list[int]]:
+def _model(contents: Contents, starts: list[Start], timestep_s: float) -> tuple[Any, list[int]]:
     """The MuJoCo model, and the ids of its invisible walls' geoms."""
     import mujoco
 
     spec = mujoco.MjSpec()
     option = spec.option
-    option.timestep = LIMITS.timestep_s
+    option.timestep = timestep_s
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 3.0
     geom = spec.default.geom
     geom.condim = 4
-    geom.solref = [3 * LIMITS.timestep_s, 1.0]
+    geom.solref = [3 * timestep_s, 1.0]
     geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
     for half, center in contents.container.boxes:
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=center, friction=[0.6, 0.005, 1e-4])
@@ -129,31 +122,35 @@ def _model(contents: Contents, starts: list[tuple[Float64Array, Float64Array]]) 
         spec.worldbody.add_geom(
             name=f"guard{len(spec.geoms)}", type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=center, friction=[0, 0, 0]
         )
-    for index in sorted(set(contents.order)):
+    for index in sorted({start.part for start in starts}):
         for piece, hull in enumerate(contents.parts[index].hulls):
             spec.add_mesh(
                 name=f"hull{index}_{piece}",
                 uservert=np.asarray(hull, dtype=np.float64).ravel(),
                 inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,  # unused, but flat pieces have no volume
             )
-    for index, (position, quaternion) in zip(contents.order, starts, strict=True):
-        _add_body(spec, index, contents.parts[index], position, quaternion)
+    for start in starts:
+        _add_body(spec, start, contents.parts[start.part])
     try:
         model = spec.compile()
     except ValueError as error:
-        raise SceneError(f"the parts cannot be simulated: {error}; check their mass, inertia and shape") from error
+        raise SceneError(
+            f"no physics: the parts cannot be simulated: {error}; check their mass, inertia and shape"
+        ) from error
     guards = [i for i in range(model.ngeom) if model.geom(i).name.startswith("guard")]
     joint_inertia = np.stack([model.body_mass[1:]] * 3 + [model.body_inertia[1:, k] for k in range(3)], axis=1)
     model.dof_damping[:] = _DAMPING_PER_S * joint_inertia.ravel()
     return model, guards
 
 
-def _add_body(spec: Any, index: int, part: Part, position: Float64Array, quaternion: Float64Array) -> None:
+def _add_body(spec: Any, start: Start, part: Part) -> None:
     import mujoco
 
+    quaternion = np.zeros(4)
+    mujoco.mju_mat2Quat(quaternion, start.rotation.ravel())
     inertia = part.inertia
     body = spec.worldbody.add_body(
-        pos=position,
+        pos=start.position,
         quat=quaternion,
         explicitinertial=True,
         mass=part.mass_kg,
@@ -164,7 +161,7 @@ def _add_body(spec: Any, index: int, part: Part, position: Float64Array, quatern
     for piece in range(len(part.hulls)):
         body.add_geom(
             type=mujoco.mjtGeom.mjGEOM_MESH,
-            meshname=f"hull{index}_{piece}",
+            meshname=f"hull{start.part}_{piece}",
             friction=[part.friction, 0.005, 1e-4],
         )
 
@@ -180,24 +177,28 @@ def _guards(container: Container) -> list[tuple[Float64Array, Float64Array]]:
     ]
 
 
-def _simulate(model: Any, data: Any, guards: list[int], contents: Contents) -> BoolArray:
-    """Run until the parts inside lie still; returns which are inside (N,)."""
+def _simulate(model: Any, data: Any, guards: list[int], container: Container, fall_s: float) -> BoolArray:
+    """Run until the parts inside lie still; returns which are inside (N,).
+
+    Raises:
+        _TooCoarseError: The simulation broke down.
+    """
     import mujoco
 
-    steps = max(1, round(_CHECK_EVERY_S / LIMITS.timestep_s))
+    steps = max(1, round(_CHECK_EVERY_S / model.opt.timestep))
     guarded, still = True, 0
     while data.time < LIMITS.max_s:
         mujoco.mj_step(model, data, steps)
         if any(data.warning[kind].number for kind in _FATAL_WARNINGS):
-            raise SceneError(f"the simulation became unstable after {data.time:.2f} s; the scene is dropped")
-        if guarded and data.time >= LIMITS.guard_s:
+            raise _TooCoarseError(f"unstable: the simulation broke down after {data.time:.2f} s")
+        if guarded and data.time >= fall_s + LIMITS.guard_s:
             model.geom_contype[guards] = model.geom_conaffinity[guards] = 0
             guarded = False
-        inside = _inside(data, contents.container)
+        inside = _inside(data, container)
         still = still + 1 if _moving(data, inside, 1.0) is None else 0
-        if data.time >= LIMITS.min_s and still >= LIMITS.checks:
+        if data.time >= fall_s + LIMITS.calm_s and still >= LIMITS.checks:
             break
-    return _inside(data, contents.container)
+    return _inside(data, container)
 
 
 _FATAL_WARNINGS = (3, 4, 5)
@@ -220,24 +221,25 @@ def _moving(data: Any, inside: BoolArray, patience: float) -> str | None:
     angular = float(np.linalg.norm(velocity[:, 3:], axis=1).max())
     if linear <= patience * LIMITS.still_m_s and angular <= patience * LIMITS.still_rad_s:
         return None
-    return f"a part still moves at {linear:.3f} m/s and {angular:.2f} rad/s"
+    return f"still moving: a part turns or slides at {linear:.3f} m/s and {angular:.2f} rad/s"
 
 
 def _check(model: Any, data: Any, inside: BoolArray) -> None:
     """Refuse a scene that moves or overlaps.
 
     Raises:
-        SceneError: It does.
+        SceneError: It moves.
+        _TooCoarseError: It overlaps, or has no finite end.
     """
     import mujoco
 
     if not (np.isfinite(data.qpos).all() and np.isfinite(data.qvel).all()):
-        raise SceneError("the simulation left the finite numbers; the scene is dropped")
+        raise _TooCoarseError("unstable: the simulation left the finite numbers")
     if (problem := _moving(data, inside, LIMITS.patience)) is not None:
-        raise SceneError(f"{problem} after {data.time:.1f} s; the scene is dropped")
+        raise SceneError(f"{problem} after {data.time:.1f} s")
     mujoco.mj_forward(model, data)
     bodies = model.geom_bodyid[data.contact.geom]  # (C, 2); 0 is the world
     kept = np.concatenate([[True], inside])[bodies].all(axis=1)
     depth = -data.contact.dist[kept]
     if depth.size and depth.max() > LIMITS.penetration_m:
-        raise SceneError(f"parts overlap by {1e3 * depth.max():.1f} mm; the scene is dropped")
+        raise _TooCoarseError(f"overlap: parts share {1e3 * depth.max():.1f} mm")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from graspnext.errors import ConfigError, UnknownNameError
+from graspnext.world.clutter import ClutterRanges
 from graspnext.world.cup import CupConfig
+from graspnext.world.fills import FILLS
 from graspnext.world.lighting import LookRanges
 from graspnext.world.parts.families import FAMILIES, NOVEL_FAMILIES, TRAIN_FAMILIES
 from graspnext.world.ranges import check_range, check_share
 from graspnext.world.scene import CONTAINER_KINDS
+from graspnext.world.sensors.models import OWN, SENSORS, Sensor
+from graspnext.world.sensors.picture import CaptureRanges
 from graspnext.world.viewpoints import CameraRanges
 
 
@@ -25,27 +30,59 @@ class Recipe:
     """Part families of `novel` scenes; never in ordinary ones."""
     novel_every: int = 10
     """Every how many scenes one is `novel`; 0 = never."""
-    parts_per_scene: tuple[int, int] = (3, 28)
+    parts_per_scene: tuple[int, int] = (1, 60)
     """Placements dropped into a scene, before what the container's room allows."""
-    distinct_parts: tuple[int, int] = (2, 9)
+    distinct_parts: tuple[int, int] = (1, 9)
     """Different parts that the placements of a scene are drawn from, unless it holds copies of a single one."""
     single_part_probability: float = 0.12
     """Share of scenes that hold many copies of one part, as bins in production do."""
-    containers: dict[str, float] = field(default_factory=lambda: {"tote": 0.5, "carton": 0.2, "table": 0.3})
+    containers: dict[str, float] = field(
+        default_factory=lambda: {
+            "tote": 0.34,
+            "carton": 0.14,
+            "tray": 0.1,
+            "crate": 0.14,
+            "conveyor": 0.1,
+            "table": 0.18,
+        }
+    )
     """Kind of container -> weight."""
+    fills: dict[str, float] = field(
+        default_factory=lambda: {"pile": 0.5, "packed": 0.18, "layer": 0.16, "scattered": 0.16}
+    )
+    """How the parts come into it -> weight."""
+    scenes: int = 100
+    """Scenes of a dataset, unless another number is asked for."""
     views: int = 4
     """Views of each scene."""
     image_size: tuple[int, int] = (512, 512)
     """(height, width) px."""
     min_visible_px: int = 64
     """Instances with fewer visible pixels are marked `ignore`."""
+    sensors: dict[str, float] = field(
+        default_factory=lambda: {
+            "ideal": 0.2,
+            "realsense_d435": 0.25,
+            "realsense_d415": 0.1,
+            "zivid_like": 0.2,
+            "photoneo_like": 0.05,
+            "basler_like": 0.2,
+        }
+    )
+    """Camera model -> weight; each scene has one. "own" is `own_sensor`."""
+    own_sensor: Sensor = field(default_factory=lambda: Sensor(OWN))
+    """A camera of your own: what "own" in `sensors` stands for."""
+    capture: CaptureRanges = field(default_factory=CaptureRanges)
     camera: CameraRanges = field(default_factory=CameraRanges)
     look: LookRanges = field(default_factory=LookRanges)
+    clutter: ClutterRanges = field(default_factory=ClutterRanges)
     cup: CupConfig = field(default_factory=CupConfig)
 
     def __post_init__(self) -> None:
         self._check_families()
-        self._check_containers()
+        _check_weights("containers", "container", self.containers, CONTAINER_KINDS)
+        _check_weights("fills", "fill", self.fills, FILLS)
+        _check_weights("sensors", "sensor", self.sensors, (*SENSORS, OWN))
         check_range("parts_per_scene", self.parts_per_scene, 1, 200)
         check_range("distinct_parts", self.distinct_parts, 1, 64)
         check_share("single_part_probability", self.single_part_probability)
@@ -67,15 +104,6 @@ class Recipe:
         if self.novel_every < 0 or (self.novel_every and not self.novel_families):
             raise ConfigError("novel_every", self.novel_every, "0, or positive with at least one novel family")
 
-    def _check_containers(self) -> None:
-        for kind, weight in self.containers.items():
-            if kind not in CONTAINER_KINDS:
-                raise UnknownNameError("container", kind, CONTAINER_KINDS)
-            if weight < 0:
-                raise ConfigError(f"containers.{kind}", weight, "at least 0")
-        if not sum(self.containers.values()) > 0:
-            raise ConfigError("containers", self.containers, "weights of which one is positive")
-
     def is_novel(self, index: int) -> bool:
         """Whether scene number `index` (0, 1, ...) is made of novel families only."""
         return self.novel_every > 0 and index % self.novel_every == self.novel_every - 1
@@ -89,6 +117,22 @@ class Recipe:
         """All values as JSON-ready lists, dicts and numbers."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
+
+
+def _check_weights(name: str, thing: str, weights: dict[str, float], known: Iterable[str]) -> None:
+    """Refuse weights of unknown names, negative ones, or none that is positive.
+
+    Raises:
+        UnknownNameError: A name is unknown.
+        ConfigError: A weight is negative, or all are 0.
+    """
+    for kind, weight in weights.items():
+        if kind not in known:
+            raise UnknownNameError(thing, kind, known)
+        if weight < 0:
+            raise ConfigError(f"{name}.{kind}", weight, "at least 0")
+    if not sum(weights.values()) > 0:
+        raise ConfigError(name, weights, "weights of which one is positive")
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,9 @@ import numpy as np
 
 from graspnext.errors import SceneError
 from graspnext.types import Float64Array
-from graspnext.world.containers import sample_container, sample_floor
-from graspnext.world.parts.draws import chance
+from graspnext.world.containers import sample_container
+from graspnext.world.floors import sample_floor
+from graspnext.world.parts.draws import chance, size_between
 from graspnext.world.parts.families import sample_part
 from graspnext.world.recipes import Recipe
 from graspnext.world.scene import Container, Floor, Part
@@ -19,6 +20,11 @@ _TABLE_LAYER_M = 0.07
 """Height to which things may be heaped on a table."""
 _LOOSENESS = 1.6
 """Heaped room over the sum of the parts' bounding boxes."""
+_EASE = 2 / 3
+_LEAST_PILE = 4
+_MOST_SCATTERED = 9
+_MOST_LANES = 3
+"""Different parts that are packed side by side on one floor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +36,8 @@ class Contents:
     """Index into `parts` of each placement, in the order of dropping."""
     container: Container
     floor: Floor
+    fill: str = "pile"
+    """One of `FILLS`."""
 
 
 def extents(part: Part) -> Float64Array:
@@ -38,32 +46,35 @@ def extents(part: Part) -> Float64Array:
 
 
 def fits(part: Part, container: Container) -> bool:
-    """Whether a part can lie flat in a container with some room to spare."""
-    sides, room = np.sort(extents(part))[::-1], np.sort(container.inner_size[:2])[::-1]
+    """Whether a part can lie flat in a container, or in one of its compartments, with some room to spare."""
+    rooms = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in container.cells] or [container.inner_size[:2]]
+    sides, room = np.sort(extents(part))[::-1], np.sort(max(rooms, key=min))[::-1]
     return bool(sides[0] <= 0.9 * room[0] and sides[1] <= 0.85 * room[1])
 
 
-def sample_contents(recipe: Recipe, *, novel: bool, rng: np.random.Generator) -> Contents:
+def sample_contents(recipe: Recipe, *, novel: bool, ease: int = 0, rng: np.random.Generator) -> Contents:
     """Container, ground and parts that fit into it, at most as many as it has room for.
 
     Args:
         recipe: The recipe.
         novel: Whether to draw from the recipe's novel families instead of its ordinary ones.
+        ease: How many tries at this scene have failed: each takes a third of the parts away.
         rng: Source of randomness.
 
     Raises:
-        SceneError: No part of the families fits into the container.
+        SceneError: "no room: ...": no part of the families fits into the container.
     """
-    kinds = sorted(recipe.containers)
-    weights = np.array([recipe.containers[kind] for kind in kinds])
-    container = sample_container(str(rng.choice(kinds, p=weights / weights.sum())), rng=rng)
+    container = sample_container(_draw(recipe.containers, rng=rng), rng=rng)
     floor = sample_floor(container, rng=rng)
+    fill = _draw(recipe.fills, rng=rng)
     families = recipe.novel_families if novel else recipe.families
     low, high = recipe.distinct_parts
-    wanted = int(rng.integers(recipe.parts_per_scene[0], recipe.parts_per_scene[1] + 1))
+    wanted = _draw_count(recipe, fill, container, rng=rng)
     distinct = max(low, min(int(rng.integers(low, high + 1)), wanted))
     if chance(recipe.single_part_probability, rng=rng):
         distinct = 1
+    elif fill == "packed":
+        distinct = max(1, min(distinct, len(container.cells) or _MOST_LANES))
 
     parts: list[Part] = []
     for _ in range(_ATTEMPTS):
@@ -75,13 +86,34 @@ def sample_contents(recipe: Recipe, *, novel: bool, rng: np.random.Generator) ->
             break
     if not parts:
         raise SceneError(
-            f"no part of {', '.join(families)} fits into a {container.kind} of {container.inner_size} m; "
+            f"no room: no part of {', '.join(families)} fits into a {container.kind} of {container.inner_size} m; "
             "allow smaller families or other containers in the recipe"
         )
-    order = _limit(_draw_order(len(parts), wanted, rng=rng), parts, container, least=recipe.parts_per_scene[0])
+    least = recipe.parts_per_scene[0]
+    order = _limit(_draw_order(len(parts), wanted, rng=rng), parts, container, least=least)
+    order = order[: max(least, round(len(order) * _EASE**ease))]
     used = sorted(set(order))
     renumbered = {old: new for new, old in enumerate(used)}
-    return Contents(tuple(parts[i] for i in used), tuple(renumbered[i] for i in order), container, floor)
+    return Contents(tuple(parts[i] for i in used), tuple(renumbered[i] for i in order), container, floor, fill)
+
+
+def _draw(weights: dict[str, float], *, rng: np.random.Generator) -> str:
+    """A name, as often as its weight says."""
+    names = sorted(weights)
+    share = np.array([weights[name] for name in names])
+    return str(rng.choice(names, p=share / share.sum()))
+
+
+def _draw_count(recipe: Recipe, fill: str, container: Container, *, rng: np.random.Generator) -> int:
+    """How many parts to ask for: few scattered ones, evenly many in a layer or a packing, mostly small piles."""
+    low, high = recipe.parts_per_scene
+    if fill == "scattered":
+        return int(rng.integers(low, max(low, min(high, _MOST_SCATTERED)) + 1))
+    if fill == "pile":
+        return round(size_between(min(max(low, _LEAST_PILE), high) - 0.49, high + 0.49, rng=rng))
+    if container.cells and fill == "packed":
+        high = max(low, min(high, 3 * len(container.cells)))
+    return int(rng.integers(min(max(low, _LEAST_PILE), high), high + 1))
 
 
 def _draw_order(num_parts: int, wanted: int, *, rng: np.random.Generator) -> list[int]:
