@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from graspnext.errors import ConfigError
+from collections.abc import Iterable
+
+from graspnext.errors import ConfigError, UnknownNameError
 
 
 def check_range(name: str, value: tuple[float, float], low: float, high: float) -> None:
@@ -23,3 +25,19 @@ def check_share(name: str, value: float) -> None:
     """
     if not 0 <= value <= 1:
         raise ConfigError(name, value, "in [0, 1]")
+
+
+def check_weights(name: str, thing: str, weights: dict[str, float], known: Iterable[str]) -> None:
+    """Refuse weights of unknown names, negative ones, or none that is positive.
+
+    Raises:
+        UnknownNameError: A name is unknown.
+        ConfigError: A weight is negative, or all are 0.
+    """
+    for kind, weight in weights.items():
+        if kind not in known:
+            raise UnknownNameError(thing, kind, known)
+        if weight < 0:
+            raise ConfigError(f"{name}.{kind}", weight, "at least 0")
+    if not sum(weights.values()) > 0:
+        raise ConfigError(name, weights, "weights of which one is positive")

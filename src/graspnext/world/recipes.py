@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from graspnext.world.cup import CupConfig
 from graspnext.world.fills import FILLS
 from graspnext.world.lighting import LookRanges
 from graspnext.world.parts.families import FAMILIES, NOVEL_FAMILIES, TRAIN_FAMILIES
-from graspnext.world.ranges import check_range, check_share
+from graspnext.world.ranges import check_range, check_share, check_weights
 from graspnext.world.scene import CONTAINER_KINDS
 from graspnext.world.sensors.models import OWN, SENSORS, Sensor
 from graspnext.world.sensors.picture import CaptureRanges
@@ -80,9 +79,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         self._check_families()
-        _check_weights("containers", "container", self.containers, CONTAINER_KINDS)
-        _check_weights("fills", "fill", self.fills, FILLS)
-        _check_weights("sensors", "sensor", self.sensors, (*SENSORS, OWN))
+        check_weights("containers", "container", self.containers, CONTAINER_KINDS)
+        check_weights("fills", "fill", self.fills, FILLS)
+        check_weights("sensors", "sensor", self.sensors, (*SENSORS, OWN))
         check_range("parts_per_scene", self.parts_per_scene, 1, 200)
         check_range("distinct_parts", self.distinct_parts, 1, 64)
         check_share("single_part_probability", self.single_part_probability)
@@ -117,22 +116,6 @@ class Recipe:
         """All values as JSON-ready lists, dicts and numbers."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
-
-
-def _check_weights(name: str, thing: str, weights: dict[str, float], known: Iterable[str]) -> None:
-    """Refuse weights of unknown names, negative ones, or none that is positive.
-
-    Raises:
-        UnknownNameError: A name is unknown.
-        ConfigError: A weight is negative, or all are 0.
-    """
-    for kind, weight in weights.items():
-        if kind not in known:
-            raise UnknownNameError(thing, kind, known)
-        if weight < 0:
-            raise ConfigError(f"{name}.{kind}", weight, "at least 0")
-    if not sum(weights.values()) > 0:
-        raise ConfigError(name, weights, "weights of which one is positive")
 
 
 def _plain(value: Any) -> Any:

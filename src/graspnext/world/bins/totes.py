@@ -23,7 +23,7 @@ PLASTICS: tuple[Color, ...] = (
     (24, 124, 70),
     (228, 178, 30),
     (222, 222, 216),
-    (34, 36, 40),
+    (50, 52, 56),
     (226, 104, 32),
 )
 """Blue, light grey, grey, red, green, yellow, white, black and orange, as such boxes are sold."""
