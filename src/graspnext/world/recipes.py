@@ -128,7 +128,14 @@ def _plain(value: Any) -> Any:
 
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(),
-    "smoke": Recipe(parts_per_scene=(3, 8), distinct_parts=(1, 4), views=2, image_size=(128, 128), min_visible_px=16),
+    "smoke": Recipe(
+        parts_per_scene=(3, 8),
+        distinct_parts=(1, 4),
+        sensors={"ideal": 0.3, "realsense_d435": 0.4, "zivid_like": 0.3},
+        views=2,
+        image_size=(128, 128),
+        min_visible_px=16,
+    ),
 }
 """`default`: what the networks are trained on. `smoke`: small and quick, for tests and a first look."""
 

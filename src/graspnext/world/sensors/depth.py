@@ -14,7 +14,7 @@ import numpy as np
 
 from graspnext.types import BoolArray, Camera, Float32Array, Int32Array, UInt8Array
 from graspnext.world.scene import Material, Scene
-from graspnext.world.sensors.fields import rough_noise, smooth_noise
+from graspnext.world.sensors.fields import mixed, smooth_noise
 from graspnext.world.sensors.models import DepthNoise
 
 _MAX_ANGLE_RAD = math.radians(85)
@@ -23,6 +23,8 @@ _GLARE_RAD = 0.15
 """Width of the mirror reflection of a glossy surface that faces the camera."""
 _SATURATED = 250
 """Grey level from which a picture counts as saturated."""
+_NEVER_LOST = 0.05
+"""Chance of a hole up to which a surface is good enough to have none."""
 _FILM_GLOSS = 0.5
 """Gloss of a transparent film, whatever is under it."""
 
@@ -54,15 +56,16 @@ def measure_depth(
     with np.errstate(divide="ignore"):
         disparity = np.where(depth_m > 0, np.float32(noise.focal_px * noise.baseline_m) / depth_m, np.float32(0))
     angle = surface_angles(depth_m, camera)
-    sampled = _look_beside(disparity, noise.jitter_px * scale, 3 * scale, rng=rng)
-    sampled, grown, holes = _fray(sampled, noise, scale, rng=rng)
-    holes |= _hidden(disparity * np.float32(scale), noise, scale) & ~grown
-    holes |= _share(smooth_noise(shape, noise.speckle_px * scale, rng=rng)) < noise.speckle_holes
-    blotches = rough_noise(shape, (noise.speckle_px * scale, noise.blotch_px * scale), 0.7, rng=rng)
-    holes |= _share(blotches) < _loss(image, angle, gloss, noise)
-    holes |= (sampled <= 0) | _outside_view(sampled, camera, noise)
-    sizes = noise.noise_size_px[0] * scale, noise.noise_size_px[1] * scale
-    error = rough_noise(shape, sizes, noise.wave_share, rng=rng)
+    places = _places(shape, noise.jitter_px * scale, 3 * scale, rng=rng)
+    sampled, holes = _match(disparity.take(places), noise, scale, rng=rng)
+    holes |= _hidden(disparity * np.float32(scale), noise, scale).take(places)
+    specks = smooth_noise(shape, noise.speckle_px * scale, rng=rng)
+    blotches = mixed(specks, smooth_noise(shape, noise.blotch_px * scale, rng=rng), 0.7)
+    holes |= specks > _exceeded_by(noise.speckle_holes)
+    holes |= _share(blotches) < _loss(image, angle, gloss, noise)  # at the other end of the same noise
+    holes |= (sampled <= 0) | _outside_view(sampled + 2 * blotches, camera, noise)  # its border is ragged
+    grain, waves = (smooth_noise(shape, size * scale, rng=rng) for size in noise.noise_size_px)
+    error = mixed(grain, waves, noise.wave_share)
     sampled += error * (np.float32(noise.disparity_noise_px) * _growth(angle, noise.grazing_noise))
     if noise.disparity_step_px > 0:
         sampled = np.rint(sampled / np.float32(noise.disparity_step_px)) * np.float32(noise.disparity_step_px)
@@ -119,40 +122,41 @@ def _least_step(values: Float32Array, axis: int) -> Float32Array:
     return least
 
 
-def _look_beside(
-    disparity: Float32Array, sigma_px: float, radius_px: float, *, rng: np.random.Generator
-) -> Float32Array:
-    """Each pixel takes the disparity of a place nearby; neighbours are displaced alike, so that edges wave."""
-    height, width = disparity.shape
+def _places(shape: tuple[int, int], sigma_px: float, radius_px: float, *, rng: np.random.Generator) -> Int32Array:
+    """Where each pixel really looks, as flat indices (H, W): neighbours are displaced alike, so that edges wave."""
+    height, width = shape
     row_step, column_step = (
         np.rint(smooth_noise((height, width), radius_px, rng=rng) * np.float32(sigma_px)).astype(np.int32)
         for _ in range(2)
     )
     rows = np.clip(np.arange(height, dtype=np.int32)[:, None] + row_step, 0, height - 1)
     columns = np.clip(np.arange(width, dtype=np.int32)[None, :] + column_step, 0, width - 1)
-    seen: Float32Array = disparity.ravel().take(rows * np.int32(width) + columns)
-    return seen
+    places: Int32Array = rows * np.int32(width) + columns
+    return places
 
 
-def _fray(
+def _match(
     disparity: Float32Array, noise: DepthNoise, scale: float, *, rng: np.random.Generator
-) -> tuple[Float32Array, BoolArray, BoolArray]:
-    """Beside an edge the matching window sees the near side: some pixels take its disparity, others find none.
+) -> tuple[Float32Array, BoolArray]:
+    """What a matching window makes of the disparity: a mean, but beside an edge it sees the near side alone.
+
+    There some pixels take the near disparity, others find none.
 
     Returns:
-        Disparity, where it grew, where it is missing; each (H, W).
+        Disparity, and where it is missing; each (H, W).
     """
-    from scipy.ndimage import maximum_filter1d
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
     size = max(3, 2 * round(noise.window_px * scale / 2) + 1)
     nearest = maximum_filter1d(maximum_filter1d(disparity, size, axis=0), size, axis=1)
     step = np.float32(_step_px(noise, scale) / scale)
     near_edge = maximum_filter1d(maximum_filter1d(_jumps(disparity, step), size, axis=0), size, axis=1) > 0
     beside = near_edge & (nearest - disparity > step)
-    share = _share(smooth_noise((disparity.shape[0], disparity.shape[1]), noise.window_px * scale / 2, rng=rng))
-    grown = beside & (share < noise.edge_growth)
-    missing = beside & (share > 1 - noise.edge_holes)
-    return np.where(grown, nearest, disparity), grown, missing
+    chance = smooth_noise((disparity.shape[0], disparity.shape[1]), noise.window_px * scale / 2, rng=rng)
+    mean = uniform_filter1d(uniform_filter1d(disparity, size, axis=0), size, axis=1)
+    matched = np.where(near_edge, disparity, mean)
+    grown = beside & (chance > _exceeded_by(noise.edge_growth))
+    return np.where(grown, nearest, matched), beside & (-chance > _exceeded_by(noise.edge_holes))
 
 
 def _jumps(disparity: Float32Array, step: np.float32) -> UInt8Array:
@@ -193,17 +197,18 @@ def _hidden(disparity: Float32Array, noise: DepthNoise, scale: float) -> BoolArr
 
 def _loss(image: UInt8Array, angle: Float32Array, gloss: Float32Array, noise: DepthNoise) -> Float32Array:
     """Chance of a hole at each pixel: darkness, glare, gloss and steepness, taken as independent."""
-    green = image[..., 1]  # carries most of the brightness
-    kept = np.ones(green.shape, dtype=np.float32)
+    brightest = np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])  # blue and red return light too
+    kept = np.ones(brightest.shape, dtype=np.float32)
     if noise.dark_level > 0:
         linear = (np.arange(256, dtype=np.float32) / 255) ** np.float32(2.2)
-        kept *= np.minimum(linear.take(green) * np.cos(angle) * np.float32(1 / noise.dark_level), 1)
+        kept *= np.minimum(linear.take(brightest) * np.cos(angle) * np.float32(1 / noise.dark_level), 1)
     facing = gloss * np.exp(-((angle / np.float32(_GLARE_RAD)) ** 2))
-    burnt = np.where(green >= _SATURATED, np.minimum(3 * gloss, 1), 0)  # white paper is bright, and no glare
+    burnt = np.where(image[..., 1] >= _SATURATED, np.minimum(3 * gloss, 1), 0)  # white paper is bright, and no glare
     kept *= 1 - np.float32(noise.glare) * np.maximum(facing, burnt)
     kept *= 1 - np.float32(noise.gloss_loss) * gloss
     kept *= np.clip((math.pi / 2 - angle) / np.float32(math.pi / 2 - noise.steep_rad), 0, 1)
-    return (1 - kept).astype(np.float32)
+    loss: Float32Array = np.maximum(1 - kept - np.float32(_NEVER_LOST), 0) * np.float32(1 / (1 - _NEVER_LOST))
+    return loss
 
 
 def _growth(angle: Float32Array, k: float) -> Float32Array:
@@ -222,6 +227,13 @@ def _outside_view(disparity: Float32Array, camera: Camera, noise: DepthNoise) ->
     first_misses = (np.abs(x) > half_x)[None, :] | (np.abs(y) > half_y)[:, None]
     outside: BoolArray = first_misses | (np.abs(second) > half_x)
     return outside
+
+
+def _exceeded_by(share: float) -> np.float32:
+    """The value that this share of Gaussian noise of variance 1 exceeds."""
+    from scipy.special import ndtri
+
+    return np.float32(-ndtri(share))
 
 
 def _share(noise: Float32Array) -> Float32Array:

@@ -6,8 +6,10 @@ import numpy as np
 
 from graspnext.types import Float32Array
 
-_COARSE_FROM_PX = 4.0
-"""Fields smoother than this are drawn on a grid coarser by half their radius, then enlarged."""
+_COARSE_FROM_PX = 2.0
+"""Fields smoother than this are drawn on a coarser grid, then enlarged."""
+_NODE_RADIUS = 1.25
+"""Radius of such a field in cells of its grid."""
 
 
 def smooth_noise(shape: tuple[int, int], radius_px: float, *, rng: np.random.Generator) -> Float32Array:
@@ -19,31 +21,20 @@ def smooth_noise(shape: tuple[int, int], radius_px: float, *, rng: np.random.Gen
         rng: Source of randomness.
 
     Returns:
-        (height, width) float32; its variance is 1 at every pixel, up to a few percent between the nodes of the
-        coarse grid of a wide field.
+        (height, width) float32; its variance is 1 at every pixel.
     """
     if radius_px < 0.3:
         return rng.standard_normal(shape, dtype=np.float32)
     if radius_px < _COARSE_FROM_PX:
         return _smooth(shape, radius_px, rng=rng)
-    step = radius_px / 2
+    step = radius_px / _NODE_RADIUS
     rows, columns = (int(np.ceil(size / step)) + 1 for size in shape)
-    nodes = _smooth((rows, columns), 2.0, rng=rng)
+    nodes = _smooth((rows, columns), _NODE_RADIUS, rng=rng)
     return _enlarge(nodes, shape, step)
 
 
-def rough_noise(
-    shape: tuple[int, int], radii_px: tuple[float, float], wide_share: float, *, rng: np.random.Generator
-) -> Float32Array:
-    """A fine and a wide `smooth_noise` together, variance 1.
-
-    Args:
-        shape: (height, width).
-        radii_px: Of the fine and of the wide one.
-        wide_share: [0, 1]: share of the variance in the wide one.
-        rng: Source of randomness.
-    """
-    fine, wide = (smooth_noise(shape, radius, rng=rng) for radius in radii_px)
+def mixed(fine: Float32Array, wide: Float32Array, wide_share: float) -> Float32Array:
+    """Two independent noises of variance 1 as one, of whose variance `wide_share` comes from the second."""
     return fine * np.float32(np.sqrt(1 - wide_share)) + wide * np.float32(np.sqrt(wide_share))
 
 
@@ -62,13 +53,13 @@ def _smooth(shape: tuple[int, int], radius: float, *, rng: np.random.Generator) 
 
 def _enlarge(nodes: Float32Array, shape: tuple[int, int], step: float) -> Float32Array:
     """Bilinear between nodes that lie `step` px apart, divided by what that takes from the variance."""
+    apart = np.float32(1 - np.exp(-0.25 / _NODE_RADIUS**2))  # 1 - correlation of neighbouring nodes
     for axis, size in enumerate(shape):
         place = np.arange(size) / step
         left = place.astype(np.int64)
         right_share = (place - left).astype(np.float32)
         a, b = nodes.take(left, axis=axis), nodes.take(left + 1, axis=axis)
-        # Neighbouring nodes of a field of radius 2 have correlation exp(-1 / 16).
-        spread = np.sqrt(1 - 2 * right_share * (1 - right_share) * np.float32(1 - np.exp(-1 / 16)))
+        spread = np.sqrt(1 - 2 * right_share * (1 - right_share) * apart)
         weight_a, weight_b = ((1 - right_share) / spread, right_share / spread)
         nodes = a * np.expand_dims(weight_a, 1 - axis) + b * np.expand_dims(weight_b, 1 - axis)
     return nodes

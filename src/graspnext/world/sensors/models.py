@@ -75,17 +75,17 @@ class DepthNoise:
     """Standard deviation of the place that a pixel really looks at: edges fray, slopes get noisier."""
     edge_growth: float = 0.4
     """[0, 1]: share of the pixels beside a depth edge that take the near depth."""
-    edge_holes: float = 0.3
+    edge_holes: float = 0.12
     """[0, 1]: share of them that are missing."""
     edge_step_px: float = 1.0
     """Disparity step between neighbours that counts as an edge, and that hides what is behind it."""
-    speckle_holes: float = 0.002
+    speckle_holes: float = 0.0005
     """[0, 1]: share of pixels missing anywhere."""
     speckle_px: float = 1.0
     """Gaussian radius of the field that decides on speckle: its size."""
     blotch_px: float = 6.0
     """The same for holes in dark, glossy and steep surfaces."""
-    dark_level: float = 0.006
+    dark_level: float = 0.004
     """Linear brightness of the picture, times cos a, below which holes begin; at 0 all is missing."""
     glare: float = 0.5
     """[0, 1]: share missing where a mirror-like surface faces the camera, or the picture is saturated."""
@@ -193,9 +193,9 @@ D435 = Sensor(
         focal_px=_focal(1280, 87),
         field_of_view_rad=(math.radians(87), math.radians(58)),
         range_m=(0.28, 10.0),
-        disparity_noise_px=0.08,
-        noise_size_px=(2.0, 7.0),
-        wave_share=0.6,
+        disparity_noise_px=0.14,
+        noise_size_px=(4.0, 11.0),
+        wave_share=0.7,
         disparity_step_px=1 / 32,
         depth_step_m=0.001,
         window_px=7.0,
@@ -215,9 +215,9 @@ D415 = Sensor(
         focal_px=_focal(1280, 65),
         field_of_view_rad=(math.radians(65), math.radians(40)),
         range_m=(0.45, 10.0),
-        disparity_noise_px=0.09,
-        noise_size_px=(2.5, 8.0),
-        wave_share=0.6,
+        disparity_noise_px=0.17,
+        noise_size_px=(4.0, 11.0),
+        wave_share=0.7,
         disparity_step_px=1 / 32,
         depth_step_m=0.001,
         window_px=7.0,
@@ -237,7 +237,6 @@ _STRUCTURED_LIGHT = DepthNoise(
     edge_growth=0.05,
     edge_holes=0.6,
     edge_step_px=3.0,
-    speckle_holes=0.001,
     dark_level=0.012,
     verge_m=0.7,
     glare=0.9,

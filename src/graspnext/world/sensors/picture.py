@@ -65,7 +65,7 @@ class CaptureRanges:
 def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rng: np.random.Generator) -> UInt8Array:
     """The picture that a sensor takes of what was rendered. Nothing moves: labels stay true to the pixel.
 
-    In this order: blur, exposure, white balance and vignetting, shot and read noise, sharpening, sRGB, JPEG. Noise
+    In this order: blur and sharpening, exposure, white balance and vignetting, shot and read noise, sRGB, JPEG. Noise
     has the variance x / N + (r / N)^2 at signal x in [0, 1], where N electrons fill a pixel: a picture pixel gathers
     those of all native pixels under it, and gain divides them.
 
@@ -84,21 +84,19 @@ def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rn
         return image
     height = image.shape[0]
     light: Float32Array = _LINEAR.take(image)
-    blur, smear, sharpen = between(*ranges.defocus, rng=rng), 0.0, between(*ranges.sharpen, rng=rng)
+    blur, smear, sharpen = between(*ranges.defocus, rng=rng) * height, 0.0, between(*ranges.sharpen, rng=rng)
     if chance(ranges.motion_probability, rng=rng):
         smear = between(*ranges.motion, rng=rng) * height
     direction = between(0, math.pi, rng=rng)
     if smear > 0.5:
         light = _smear(light, smear * math.cos(direction), smear * math.sin(direction))
-    light = _defocus(light, blur * height)
+    light = _soften(light, min(blur, 0.8) ** 2 / 2 - sharpen / 4)
     gains = _gains(ranges, mono=sensor.picture.mono, rng=rng)
     if sensor.picture.mono:
         light = (light @ _LUMINANCE)[..., None]  # (H, W, 1)
     shade = _vignette(image.shape[:2], sensor, between(*ranges.vignetting, rng=rng))
     light *= shade[..., None] * gains
     light = _add_noise(light, sensor, size_between(*ranges.gain, rng=rng), rng=rng)
-    if sharpen > 0:
-        light += np.float32(sharpen) * (light - _defocus(light, 0.7))
     taken = _to_srgb(light)
     if sensor.picture.mono:
         taken = np.repeat(taken, 3, axis=2)
@@ -116,48 +114,42 @@ def _gains(ranges: CaptureRanges, *, mono: bool, rng: np.random.Generator) -> Fl
     color, neutral = (np.array(color_of_temperature(k)) for k in (kelvin, _NEUTRAL_K))
     balance = color / neutral
     balance /= balance[1]
-    return (exposure * balance * np.array([1.0, tint, 1.0])).astype(np.float32)
+    gains: Float32Array = (exposure * balance * np.array([1.0, tint, 1.0])).astype(np.float32)
+    return gains
 
 
 def _smear(light: Float32Array, x: float, y: float) -> Float32Array:
-    """Mean over a straight move of (x, y) px about the middle, in steps of about a pixel."""
-    steps = max(3, 2 * math.ceil(math.hypot(x, y) / 2) + 1)
+    """Mean over a straight move of (x, y) px about the middle, in steps of whole pixels; the border repeats."""
+    steps = max(3, 2 * math.ceil(max(abs(x), abs(y)) / 2) + 1)
+    reach = math.ceil(max(abs(x), abs(y)) / 2) + 1
+    height, width = light.shape[:2]
+    padded = np.pad(light, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     total = np.zeros_like(light)
     for place in np.linspace(-0.5, 0.5, steps):
-        total += _shift(_shift(light, place * y, axis=0), place * x, axis=1)
+        down, right = reach + round(place * y), reach + round(place * x)
+        total += padded[down : down + height, right : right + width]
     total /= np.float32(steps)
     return total
 
 
-def _shift(light: Float32Array, by: float, *, axis: int) -> Float32Array:
-    """Moved along an axis by a part of a pixel or some, bilinear; the border repeats."""
-    whole = math.floor(by)
-    part = np.float32(by - whole)
-    places = np.arange(light.shape[axis]) - whole
-    last = light.shape[axis] - 1
-    moved = light.take(np.clip(places, 0, last), axis=axis)
-    if part < 1e-3:
-        return moved
-    moved *= 1 - part
-    moved += light.take(np.clip(places - 1, 0, last), axis=axis) * part
-    return moved
+def _soften(light: Float32Array, share: float) -> Float32Array:
+    """Each pixel gives `share` of its light to either neighbour, along both axes; below 0 that sharpens.
 
-
-def _defocus(light: Float32Array, radius_px: float) -> Float32Array:
-    """Blurred by a short kernel [w, 1 - 2 w, w] in each direction whose variance is that of the radius, up to 0.8."""
-    share = np.float32(min(radius_px, 0.8) ** 2 / 2)
-    if share < 0.01:
+    The kernel [w, 1 - 2 w, w] has the variance 2 w: that of a Gaussian blur of radius sqrt(2 w) px.
+    """
+    if abs(share) < 0.01:
         return light
-    blurred = light * (1 - 2 * share)
-    blurred[1:] += light[:-1] * share
-    blurred[:-1] += light[1:] * share
-    blurred[0] += light[0] * share
-    blurred[-1] += light[-1] * share
-    result = blurred * (1 - 2 * share)
-    result[:, 1:] += blurred[:, :-1] * share
-    result[:, :-1] += blurred[:, 1:] * share
-    result[:, 0] += blurred[:, 0] * share
-    result[:, -1] += blurred[:, -1] * share
+    w = np.float32(share)
+    rows = light * (1 - 2 * w)
+    rows[1:] += light[:-1] * w
+    rows[:-1] += light[1:] * w
+    rows[0] += light[0] * w
+    rows[-1] += light[-1] * w
+    result = rows * (1 - 2 * w)
+    result[:, 1:] += rows[:, :-1] * w
+    result[:, :-1] += rows[:, 1:] * w
+    result[:, 0] += rows[:, 0] * w
+    result[:, -1] += rows[:, -1] * w
     return result
 
 
@@ -205,7 +197,8 @@ def _linear_table() -> Float32Array:
 def _srgb_table() -> UInt8Array:
     light = np.arange(_LEVELS) / (_LEVELS - 1)
     level = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(level * 255).astype(np.uint8)
+    table: UInt8Array = np.rint(level * 255).astype(np.uint8)
+    return table
 
 
 _LINEAR = _linear_table()
