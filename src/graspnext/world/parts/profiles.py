@@ -169,8 +169,9 @@ def _ring_of_pieces(outer: Float64Array, inner: Float64Array, height: float, cou
         low, step = 2 * np.pi * k / count, 2 * np.pi / count
         edge = np.array([[np.cos(a), np.sin(a)] for a in (low, low + step)])
         r = float(np.linalg.norm(inner[0]))
-        members = [c[(b >= low) & (b <= low + step)] for c, b in zip((outer, inner), bearing, strict=True)]
-        flat = np.concatenate([*members, edge * r])
+        beyond, within = ((b >= low) & (b <= low + step) for b in bearing)
+        beyond = beyond | np.roll(beyond, 1) | np.roll(beyond, -1)  # an edge that crosses into the next sector is whole
+        flat = np.concatenate([outer[beyond], inner[within], edge * r])
         pieces.append(
             np.concatenate([np.column_stack([flat, np.full(len(flat), z)]) for z in (-height / 2, height / 2)])
         )

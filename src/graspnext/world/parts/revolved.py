@@ -87,7 +87,8 @@ def _vessel(r: tuple[float, float], h: float, wall: float, atlas: Atlas) -> Soli
     profile = np.array([[0, 0], [r[0], 0], [r[1], h], [r[1] - wall, h], [r[0] - wall, wall], [0, wall]])
     out, inside = atlas.cells[0], atlas.cells[1]
     solid = revolve(profile, segments=_SEGMENTS, cells=[inside, out, inside, inside, inside])
-    outer, inner = np.array([[r[0], 0], [r[1], h]]), np.array([[r[0] - wall, 0], [r[1] - wall, h]])
+    foot = r[0] - wall - wall * (r[1] - r[0]) / (h - wall)  # the inner wall carried on through the bottom
+    outer, inner = np.array([[r[0], 0], [r[1], h]]), np.array([[foot, 0], [r[1] - wall, h]])
     walls = shell_pieces(outer, inner, wedges=10, segments=_SEGMENTS)
     floor = rod(r[0], wall).moved((0, 0, wall / 2)).hulls
     return Solid(solid.vertices, solid.faces, solid.uv, walls + floor)
@@ -255,7 +256,7 @@ def turned(name: str, rng: np.random.Generator) -> Part:
 
 
 def _frustum(r0: float, z0: float, r1: float, z1: float) -> Float64Array:
-    angle = 2 * np.pi * np.arange(14) / 14
-    low = np.stack([r0 * np.cos(angle), r0 * np.sin(angle), np.full(14, z0)], axis=1)
-    high = np.stack([r1 * np.cos(angle), r1 * np.sin(angle), np.full(14, z1)], axis=1)
+    angle = 2 * np.pi * np.arange(28) / 28  # as many corners as the surface has
+    low = np.stack([r0 * np.cos(angle), r0 * np.sin(angle), np.full(28, z0)], axis=1)
+    high = np.stack([r1 * np.cos(angle), r1 * np.sin(angle), np.full(28, z1)], axis=1)
     return np.concatenate([low, high])

@@ -298,6 +298,7 @@ def star(radius: Float64Array, directions: Float64Array, sphere: Solid) -> Solid
     for octant in range(8):
         signs = np.array([1 if octant >> bit & 1 else -1 for bit in range(3)])
         inside = (directions * signs > -0.02).all(axis=1)
+        inside[sphere.faces[inside[sphere.faces].any(axis=1)]] = True  # whole faces, so that none lies between octants
         hulls.append(_unique(np.concatenate([points[inside], np.zeros((1, 3))])))
     return Solid(points, sphere.faces, sphere.uv, tuple(hulls))
 
