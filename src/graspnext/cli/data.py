@@ -8,11 +8,13 @@ from typing import Any
 import tyro
 
 from graspnext.cli.data_check import Check, run_check
+from graspnext.cli.data_convert import Convert, run_convert
 from graspnext.cli.data_show import Show, run_show
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "check": (Check, run_check),
     "show": (Show, run_show),
+    "convert": (Convert, run_convert),
 }
 """Verb -> its options, and what runs it."""
 
