@@ -15,12 +15,17 @@ def test_table_and_json_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["profile", "tiny", "--size", "100", "--proposals", "10", "--json", str(target)]) == 0
     report = json.loads(target.read_text())
     assert (report["preset"], report["size"], report["input_size"]) == ("tiny", 100, 128)
-    assert (report["proposals"], report["detections"]) == (10, 100)
+    assert (report["proposals"], report["detections"]) == (10, 100)  # what is left out is the preset's
     assert report["total"]["gmacs"] == pytest.approx(sum(part["gmacs"] for part in report["parts"]))
     lines = capsys.readouterr().out.splitlines()
     assert "100x100 (padded to 128)" in lines[0]
-    assert [line.split()[0] for line in lines[2:]] == [*[part["name"] for part in report["parts"]], "total"]
-    assert float(lines[-1].split()[2]) == pytest.approx(report["total"]["gmacs"], abs=1e-3)
+    gap = lines.index("")
+    assert [line.split()[0] for line in lines[2:gap]] == [*[part["name"] for part in report["parts"]], "total"]
+    assert float(lines[gap - 1].split()[2]) == pytest.approx(report["total"]["gmacs"], abs=1e-3)
+    assert [line[:23].strip() for line in lines[gap + 2 :]] == [layer["name"] for layer in report["layers"]]
+    assert sum(float(line[23:].split()[0]) for line in lines[gap + 2 :]) == pytest.approx(
+        report["total"]["params_m"], abs=0.01
+    )
 
 
 def test_json_on_standard_output_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:

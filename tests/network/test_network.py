@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,13 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackboneConfig
 from graspnext.network.build import build_network
+from graspnext.network.heads.dense import DenseHeadConfig
+from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHeadConfig
+from graspnext.network.neck import NeckConfig
 from graspnext.network.network import Detections, Network
-from graspnext.network.presets import find_preset
+from graspnext.network.presets import PRESETS, find_preset
 from graspnext.types import Targets
 
 SIZE = 96
@@ -48,13 +53,26 @@ def train(network: Network, batch: tuple[torch.Tensor, list[Targets]], steps: in
     return history
 
 
+SMALL_BASELINE = dataclasses.replace(
+    find_preset("tiny"),
+    backbone=TorchvisionBackboneConfig(trunk="mobilenet_v3_large"),
+    neck=NeckConfig(width=32, finest_conv=True),
+    rpn=dataclasses.replace(find_preset("tiny").rpn, finest_stride=4, level_limits_px=(16.0, 32.0, 64.0, 128.0)),
+    mask_head=HierarchicalMaskHeadConfig(roi_size=8, width=16),
+    dense_head=DenseHeadConfig(width=16, depth=2, separate=True, stride=8),
+)
+"""Every kind of part that the paper's baselines are made of, narrow."""
+CONFIGS = {**PRESETS, "small_baseline": SMALL_BASELINE}
+
+
 def fresh(seed: int, preset: str = "tiny") -> Network:
     torch.manual_seed(seed)
-    return build_network(find_preset(preset))
+    return build_network(CONFIGS[preset])
 
 
-def test_learns_two_pictures_and_then_finds_them(draw_view) -> None:  # type: ignore[no-untyped-def]
-    network, batch = fresh(0), make_batch(draw_view, 2)
+@pytest.mark.parametrize("preset", ["tiny", "small_baseline"])
+def test_learns_two_pictures_and_then_finds_them(preset: str, draw_view) -> None:  # type: ignore[no-untyped-def]
+    network, batch = fresh(0, preset), make_batch(draw_view, 2)
     history = train(network, batch, 80)
     first, last = (sum(h.values()) for h in (history[0], history[-1]))
     assert set(history[0]) == NAMES
@@ -77,8 +95,9 @@ def test_same_seed_same_weights(draw_view) -> None:  # type: ignore[no-untyped-d
     assert not torch.equal(a, c)
 
 
-def test_every_weight_of_fast_gets_a_gradient(draw_view) -> None:  # type: ignore[no-untyped-def]
-    network, batch = fresh(0, "fast"), make_batch(draw_view, 1)
+@pytest.mark.parametrize("preset", ["fast", "small_baseline"])
+def test_every_weight_gets_a_gradient(preset: str, draw_view) -> None:  # type: ignore[no-untyped-def]
+    network, batch = fresh(0, preset), make_batch(draw_view, 1)
     for module in network.modules():  # norms that start at 0 hide what is behind them
         if isinstance(module, torch.nn.GroupNorm):
             torch.nn.init.ones_(module.weight)
@@ -143,12 +162,14 @@ def check_detections(found: Detections, height: int, width: int, cells: int) -> 
     assert (overlap - torch.eye(len(overlap))).max() <= 0.6 + 1e-5
 
 
-@pytest.mark.parametrize(("preset", "height", "width"), [("tiny", 96, 160), ("tiny", 32, 32), ("fast", 96, 128)])
+@pytest.mark.parametrize(
+    ("preset", "height", "width"), [("tiny", 96, 160), ("tiny", 32, 32), ("fast", 96, 128), ("small_baseline", 96, 64)]
+)
 def test_detections_keep_their_shapes_and_ranges(preset: str, height: int, width: int) -> None:
     network = fresh(0, preset).eval()
     with torch.no_grad():
         found = network(torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)))
-    check_detections(found, height, width, find_preset(preset).mask_head.mask_size)
+    check_detections(found, height, width, CONFIGS[preset].mask_head.mask_size)
     assert found.scores.max() > 0
 
 
@@ -162,10 +183,11 @@ def test_state_round_trip() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_onnx_runtime_agrees_with_torch(tmp_path: Path, draw_view) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("preset", ["tiny", "small_baseline"])
+def test_onnx_runtime_agrees_with_torch(preset: str, tmp_path: Path, draw_view) -> None:  # type: ignore[no-untyped-def]
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    network, batch = fresh(0), make_batch(draw_view, 2)
+    network, batch = fresh(0, preset), make_batch(draw_view, 2)
     train(network, batch, 30)  # so that detections, masks and suppression are not those of noise
     network.eval()
     image = batch[0][:1].float() / 255

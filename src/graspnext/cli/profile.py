@@ -1,4 +1,4 @@
-"""`graspnext profile PRESET`: parameters and multiply-accumulates, in total and by part."""
+"""`graspnext profile PRESET`: parameters, multiply-accumulates and activations, by part and by type of layer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import tyro
 
 from graspnext.cli.output import emit_json
 
-DESCRIPTION = """Count a network's parameters and multiply-accumulates (MACs) for one square image.
+DESCRIPTION = """Count a network's parameters, multiply-accumulates (MACs) and activations for one square image.
+
+By part and by type of layer. Activations are the outputs of all layers in float32: what training keeps at the least.
 
 Examples:
   graspnext profile fast
-  graspnext profile fast --size 512 --json cost.json"""
+  graspnext profile resnet50 --size 512 --json cost.json"""
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class ProfileOptions:
     """Name of the network."""
     size: int = 1200
     """Side of the image, px; padded to a multiple of 32 as the network's input is."""
-    proposals: int = 300
-    """RoIs that the box head reads."""
-    detections: int = 100
-    """RoIs that the mask heads read."""
+    proposals: int | None = None
+    """RoIs that the box head reads; the preset's own number when left out."""
+    detections: int | None = None
+    """RoIs that the mask heads read; the preset's own number when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the numbers here; - is standard output."""
 
@@ -46,24 +48,35 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run_profile(options: ProfileOptions) -> dict[str, Any]:
-    """The report as plain values: {preset, size, input_size, proposals, detections, total, parts}."""
+    """The report as plain values: {preset, size, input_size, proposals, detections, total, parts, layers}."""
     from graspnext.network.cost import profile_network
     from graspnext.network.presets import find_preset
 
+    config = find_preset(options.preset)
     report = profile_network(
-        find_preset(options.preset), options.size, proposals=options.proposals, detections=options.detections
+        config,
+        options.size,
+        proposals=config.rpn.proposals if options.proposals is None else options.proposals,
+        detections=config.max_detections if options.detections is None else options.detections,
     )
     return {"preset": options.preset, **report.to_dict()}
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report for people: one line a part and the total."""
-    rows = [*report["parts"], {"name": "total", **report["total"]}]
+    """The report for people: one line a part, the total, one line a type of layer."""
     side, input_side = report["size"], report["input_size"]
     padded = f" (padded to {input_side})" if input_side != side else ""
     head = (
         f"{report['preset']} at {side}x{side}{padded}, batch 1, "
         f"{report['proposals']} proposals, {report['detections']} detections"
     )
-    lines = [f"{row['name']:<12} {row['params_m']:>9.3f} {row['gmacs']:>9.3f}" for row in rows]
-    return "\n".join([head, f"{'part':<12} {'params M':>9} {'GMACs':>9}", *lines])
+    parts = [*report["parts"], {"name": "total", **report["total"]}]
+    return "\n".join([head, *_rows("part", parts), "", *_rows("layers", report["layers"])])
+
+
+def _rows(title: str, costs: Sequence[dict[str, Any]]) -> list[str]:
+    lines = [f"{title:<23} {'params M':>9} {'GMACs':>9} {'activations MB':>15}"]
+    for cost in costs:
+        name, numbers = cost["name"], f"{cost['params_m']:>9.3f} {cost['gmacs']:>9.3f} {cost['activation_mb']:>15.1f}"
+        lines.append(f"{name:<23} {numbers}")
+    return lines

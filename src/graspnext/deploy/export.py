@@ -215,7 +215,7 @@ def _card(
             "outputs": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in found.items()},
             "weights": config.precision,
             "training": _training(record),
-            "cost": {"params_m": round(cost.params_m, 6), "gmacs": round(cost.gmacs, 6)},
+            "cost": {"params_m": round(cost.total.params_m, 6), "gmacs": round(cost.total.gmacs, 6)},
             "files": {MODEL_FILE: {"sha256": hashlib.sha256(model).hexdigest(), "size_bytes": len(model)}},
         }
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from graspnext.network.backbones.condenser import CondenserBackbone
+from torch import nn
+
+from graspnext.network.backbones.condenser import BackboneConfig, CondenserBackbone
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackbone, TorchvisionBackboneConfig
 from graspnext.network.blocks.roi import RoiLevels
 from graspnext.network.config import NetworkConfig
 from graspnext.network.heads.box import BoxHead
 from graspnext.network.heads.dense import DenseHead
-from graspnext.network.heads.mask import MaskHead
+from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHead, HierarchicalMaskHeadConfig
+from graspnext.network.heads.mask import MaskHead, MaskHeadConfig
 from graspnext.network.neck import STRIDES, FeaturePyramid
 from graspnext.network.network import Network, NetworkParts, NetworkSettings
 from graspnext.network.rpn import RegionProposals
@@ -26,11 +30,11 @@ def build_network(config: NetworkConfig) -> Network:
     """
     width = config.neck.width
     parts = NetworkParts(
-        backbone=CondenserBackbone(config.backbone),
+        backbone=_backbone(config.backbone),
         neck=FeaturePyramid(config.backbone.widths, config.neck),
-        rpn=RegionProposals(width, STRIDES[1:], config.rpn),
+        rpn=RegionProposals(width, STRIDES[STRIDES.index(config.rpn.finest_stride) :], config.rpn),
         box_head=BoxHead(width, config.box_head),
-        mask_head=MaskHead(width, config.mask_head),
+        mask_head=_mask_head(width, config.mask_head),
         dense_head=DenseHead(width, config.dense_head),
     )
     settings = NetworkSettings(
@@ -40,3 +44,11 @@ def build_network(config: NetworkConfig) -> Network:
         loss_weights=config.loss_weights,
     )
     return Network(parts, settings)
+
+
+def _backbone(config: BackboneConfig | TorchvisionBackboneConfig) -> nn.Module:
+    return CondenserBackbone(config) if isinstance(config, BackboneConfig) else TorchvisionBackbone(config)
+
+
+def _mask_head(width: int, config: MaskHeadConfig | HierarchicalMaskHeadConfig) -> MaskHead | HierarchicalMaskHead:
+    return MaskHead(width, config) if isinstance(config, MaskHeadConfig) else HierarchicalMaskHead(width, config)

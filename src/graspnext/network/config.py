@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from graspnext.errors import ConfigError
 from graspnext.network.backbones.condenser import BackboneConfig
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackboneConfig
 from graspnext.network.heads.box import BoxHeadConfig
 from graspnext.network.heads.dense import DenseHeadConfig
+from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHeadConfig
 from graspnext.network.heads.mask import MaskHeadConfig
 from graspnext.network.neck import NeckConfig
 from graspnext.network.rpn import RpnConfig
@@ -43,11 +46,11 @@ class LossWeights:
 class NetworkConfig:
     """Sizes of every part."""
 
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbone: BackboneConfig | TorchvisionBackboneConfig = field(default_factory=BackboneConfig)
     neck: NeckConfig = field(default_factory=NeckConfig)
     rpn: RpnConfig = field(default_factory=RpnConfig)
     box_head: BoxHeadConfig = field(default_factory=BoxHeadConfig)
-    mask_head: MaskHeadConfig = field(default_factory=MaskHeadConfig)
+    mask_head: MaskHeadConfig | HierarchicalMaskHeadConfig = field(default_factory=MaskHeadConfig)
     dense_head: DenseHeadConfig = field(default_factory=DenseHeadConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     loss_weights: LossWeights = field(default_factory=LossWeights)
@@ -86,8 +89,15 @@ def _from_dict(kind: type[T], values: object, where: str) -> T:
 
 
 def _value(hint: Any, value: object, where: str) -> Any:
+    if isinstance(hint, UnionType):
+        return _from_dict(_member(hint, value, where), value, where)
     if is_dataclass(hint):
         return _from_dict(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is Literal or hint is bool:
+        choices = get_args(hint) or (True, False)
+        if not any(value is choice or (isinstance(choice, str) and value == choice) for choice in choices):
+            raise ConfigError(where, value, f"one of: {', '.join(map(str, choices))}")
+        return value
     if hint is int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigError(where, value, "a whole number")
@@ -98,6 +108,16 @@ def _value(hint: Any, value: object, where: str) -> Any:
         raise ConfigError(where, value, "a list of numbers")
     element = hint.__args__[0]
     return tuple(_value(element, item, where) for item in value)
+
+
+def _member(union: UnionType, values: object, where: str) -> type[Any]:
+    """The dataclass of a union whose `kind` the values name; the first where they name none."""
+    members = {member.__dataclass_fields__["kind"].default: member for member in get_args(union)}
+    kind = values.get("kind", next(iter(members))) if isinstance(values, Mapping) else None
+    if not isinstance(kind, str) or kind not in members:
+        raise ConfigError(f"{where}.kind", kind, f"one of: {', '.join(map(str, members))}")
+    member: type[Any] = members[kind]
+    return member
 
 
 def _number(value: object, where: str) -> float:

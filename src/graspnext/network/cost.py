@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-accumulates (MACs), in total and by part.
+"""What a network costs: parameters, multiply-accumulates (MACs) and activations, by part and by type of layer.
 
 MACs are half of what torch's flop counter reports for convolutions and matrix products; elementwise work, poolings and
 RoIAlign are not counted, as in the literature's tables. Everything runs on the meta device: no memory, no arithmetic.
@@ -6,12 +6,14 @@ RoIAlign are not counted, as in the literature's tables. Everything runs on the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.ops import FrozenBatchNorm2d
 
 from graspnext.errors import ConfigError
 from graspnext.network.build import build_network
@@ -20,17 +22,30 @@ from graspnext.network.neck import STRIDES
 
 SIZE_STEP = 32
 """Inputs are padded to multiples of this many pixels."""
+_TRACED = (torch.nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.BatchNorm2d, FrozenBatchNorm2d)
+"""Layers that write a new map. Activations work in place, poolings and resizing are small."""
 
 
 @dataclass(frozen=True)
-class PartCost:
-    """Cost of one part."""
+class Cost:
+    """Cost of a part, of all layers of one type, or of the whole."""
 
     name: str
-    params_m: float
+    params_m: float = 0.0
     """Parameters, millions."""
-    gmacs: float
+    gmacs: float = 0.0
     """Multiply-accumulates, 1e9."""
+    activation_mb: float = 0.0
+    """Outputs of convolutions, linear layers and normalisations in float32, 1e6 bytes, batch 1: what training keeps
+    for the way back at the least. Inference reuses most of it."""
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.name,
+            self.params_m + other.params_m,
+            self.gmacs + other.gmacs,
+            self.activation_mb + other.activation_mb,
+        )
 
 
 @dataclass(frozen=True)
@@ -45,19 +60,27 @@ class CostReport:
     """RoIs that the box head reads."""
     detections: int
     """RoIs that the mask heads read."""
-    params_m: float
-    gmacs: float
-    parts: tuple[PartCost, ...]
+    parts: tuple[Cost, ...]
+    layers: tuple[Cost, ...]
+    """By type of layer, such as "conv 3x3" or "depthwise conv 5x5", most MACs first."""
+
+    @property
+    def total(self) -> Cost:
+        """The sum of the parts."""
+        return sum(self.parts, Cost("total"))
 
     def to_dict(self) -> dict[str, Any]:
-        """{size, input_size, proposals, detections, total: {params_m, gmacs}, parts: [{name, params_m, gmacs}]}."""
+        """{size, input_size, proposals, detections, total, parts, layers}, a cost as its fields."""
+        total = asdict(self.total)
+        del total["name"]
         return {
             "size": self.size,
             "input_size": self.input_size,
             "proposals": self.proposals,
             "detections": self.detections,
-            "total": {"params_m": self.params_m, "gmacs": self.gmacs},
+            "total": total,
             "parts": [asdict(part) for part in self.parts],
+            "layers": [asdict(layer) for layer in self.layers],
         }
 
 
@@ -76,6 +99,47 @@ def count_macs(module: nn.Module, *inputs: Any) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(*inputs)
     return int(counter.get_total_flops()) // 2
+
+
+def layer_costs(module: nn.Module, *inputs: Any) -> list[Cost]:
+    """One cost a call of a convolution, linear layer or normalisation inside a module, in the order of the calls.
+
+    A layer that is called several times (heads shared by pyramid levels) brings its parameters the first time only.
+
+    Args:
+        module: Called once without gradients.
+        inputs: What it is called with.
+    """
+    costs: list[Cost] = []
+    seen: set[int] = set()
+    reached = 0
+
+    def note(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        nonlocal reached
+        macs, reached = counter.get_total_flops() // 2 - reached, counter.get_total_flops() // 2
+        params = 0 if id(layer) in seen else count_params(layer)
+        seen.add(id(layer))
+        costs.append(Cost(layer_type(layer), params / 1e6, macs / 1e9, output.numel() * 4 / 1e6))
+
+    hooks = [layer.register_forward_hook(note) for layer in module.modules() if isinstance(layer, _TRACED)]
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return costs
+
+
+def layer_type(layer: nn.Module) -> str:
+    """What a layer is, in words: "conv 3x3", "conv 7x7 /2", "grouped conv 3x3", "linear", "groupnorm"."""
+    if not isinstance(layer, torch.nn.modules.conv._ConvNd):
+        return type(layer).__name__.lower()
+    depthwise = 1 < layer.groups == layer.in_channels
+    kind = "depthwise " if depthwise else "grouped " if layer.groups > 1 else ""
+    name = "transposed conv" if isinstance(layer, nn.ConvTranspose2d) else "conv"
+    step = f" /{layer.stride[0]}" if max(layer.stride) > 1 else ""
+    return f"{kind}{name} {'x'.join(map(str, layer.kernel_size))}{step}"
 
 
 def profile_network(config: NetworkConfig, size: int, *, proposals: int, detections: int) -> CostReport:
@@ -104,21 +168,26 @@ def profile_network(config: NetworkConfig, size: int, *, proposals: int, detecti
         calls: dict[str, tuple[nn.Module, Any]] = {
             "backbone": (network.backbone, image),
             "neck": (network.neck, maps),
-            "rpn": (network.rpn, levels[1:]),
+            "rpn": (network.rpn, levels[-len(network.rpn.strides) :]),
             "box_head": (network.box_head, box_rois),
             "mask_head": (network.mask_head, mask_rois),
             "dense_head": (network.dense_head, levels[0]),
         }
-        parts = tuple(
-            PartCost(name, count_params(part) / 1e6, count_macs(part, argument) / 1e9)
-            for name, (part, argument) in calls.items()
-        )
+        parts: list[Cost] = []
+        by_type: dict[str, Cost] = defaultdict(lambda: Cost(""))
+        for name, (part, argument) in calls.items():
+            layers = layer_costs(part, argument)
+            activation_mb = sum(layer.activation_mb for layer in layers)
+            macs = count_macs(part, argument)
+            parts.append(Cost(name, count_params(part) / 1e6, macs / 1e9, activation_mb))
+            bare = count_params(part) / 1e6 - sum(layer.params_m for layer in layers)  # scales that are no layer's
+            for layer in [*layers, Cost("other", bare)] if bare > 1e-9 else layers:
+                by_type[layer.name] = Cost(layer.name) + by_type[layer.name] + layer
     return CostReport(
         size=size,
         input_size=side,
         proposals=proposals,
         detections=detections,
-        params_m=sum(part.params_m for part in parts),
-        gmacs=sum(part.gmacs for part in parts),
-        parts=parts,
+        parts=tuple(parts),
+        layers=tuple(sorted(by_type.values(), key=lambda cost: (-cost.gmacs, -cost.activation_mb, cost.name))),
     )

@@ -21,6 +21,8 @@ class NeckConfig:
 
     width: int = 96
     """Channels of every level."""
+    finest_conv: bool = False
+    """A 3x3 convolution on the stride-4 level too, as in the original: it costs as much as all others together."""
 
     def __post_init__(self) -> None:
         if self.width < 8 or self.width % 8:
@@ -31,12 +33,14 @@ class FeaturePyramid(nn.Module):
     """Maps at strides 4 to 32 in, pyramid P2 to P6 at strides 4 to 64 out.
 
     Each level is the convolved sum of its lateral map and the level above, so that the stride-4 level holds the summed,
-    upsampled pyramid. The stride-4 level has no convolution of its own: there it would cost as much as all others.
+    upsampled pyramid. Without `finest_conv` the stride-4 level has no convolution of its own.
     """
 
     def __init__(self, in_channels: Sequence[int], config: NeckConfig) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(_lateral(channels, config.width) for channels in in_channels)
+        finest = ConvNormAct(config.width, config.width) if config.finest_conv else nn.ReLU(inplace=True)
+        self.finest = finest
         self.outputs = nn.ModuleList(ConvNormAct(config.width, config.width) for _ in in_channels[1:])
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -47,7 +51,7 @@ class FeaturePyramid(nn.Module):
         for index in reversed(range(len(laterals) - 1)):
             above = functional.interpolate(x, size=laterals[index].shape[-2:], mode="nearest")
             x = laterals[index].add_(above)  # in place: at stride 4 every copy counts
-            x = self.outputs[index - 1](x) if index else functional.relu_(x)
+            x = self.outputs[index - 1](x) if index else self.finest(x)
             levels.insert(0, x)
         levels.append(functional.max_pool2d(levels[-1], 2, ceil_mode=True))  # stride 64, for the largest objects
         return levels

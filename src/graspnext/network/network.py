@@ -15,6 +15,7 @@ from graspnext.network.config import LossWeights
 from graspnext.network.heads.box import CODER_WEIGHTS, BoxHead
 from graspnext.network.heads.center import locate_centers
 from graspnext.network.heads.dense import DenseHead
+from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHead
 from graspnext.network.heads.mask import MaskHead
 from graspnext.network.losses.box import box_losses
 from graspnext.network.losses.dense import center_loss, center_target, suction_loss
@@ -60,7 +61,7 @@ class NetworkParts:
     """Those maps to pyramid levels of one width."""
     rpn: RegionProposals
     box_head: BoxHead
-    mask_head: MaskHead
+    mask_head: MaskHead | HierarchicalMaskHead
     dense_head: DenseHead
 
 
@@ -105,7 +106,7 @@ class Network(nn.Module):
         """
         size = (image.shape[2], image.shape[3])
         levels = self.levels(image)
-        proposals, _ = self.rpn.propose(self.rpn(levels[1:]), 0, size, training=False)
+        proposals, _ = self.rpn.propose(self.rpn(self._proposing(levels)), 0, size, training=False)
         (features,) = self._pool(levels, ([proposals], self.box_head.config.roi_size))
         logits, deltas = self.box_head(features)
         refined = box_ops.clip(box_ops.decode(deltas, proposals, CODER_WEIGHTS), size)
@@ -148,8 +149,9 @@ class Network(nn.Module):
     def _rpn_and_roi_losses(
         self, levels: list[Tensor], targets: Sequence[Targets], size: tuple[int, int], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        output = self.rpn(levels[1:])
-        shapes = [(level.shape[2], level.shape[3]) for level in levels[1:]]
+        proposing = self._proposing(levels)
+        output = self.rpn(proposing)
+        shapes = [(level.shape[2], level.shape[3]) for level in proposing]
         owners = [assign_locations(target, shapes, self.rpn.strides, self.rpn.config) for target in targets]
         objectness, rpn_box = rpn_losses(output, owners, targets)
         box_rois, mask_rois = [], []
@@ -208,6 +210,10 @@ class Network(nn.Module):
             "center_of_mass": center_loss(center_logits, torch.stack(heats), torch.stack(weights)),
             "suction": suction_loss(suction_logits, torch.stack([target.suction for target in targets])),
         }
+
+    def _proposing(self, levels: list[Tensor]) -> list[Tensor]:
+        """The levels that proposals come from: the last ones."""
+        return levels[-len(self.rpn.strides) :]
 
     def _pool(self, levels: list[Tensor], *requests: tuple[Sequence[Tensor], int]) -> list[Tensor]:
         """RoI features (R, C, size, size) of each request: the boxes of each image, and the cells along a side."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from graspnext.errors import UnknownNameError
 from graspnext.network.backbones.condenser import BackboneConfig
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackboneConfig, Trunk
 from graspnext.network.config import NetworkConfig
 from graspnext.network.heads.box import BoxHeadConfig
 from graspnext.network.heads.dense import DenseHeadConfig
+from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHeadConfig
 from graspnext.network.heads.mask import MaskHeadConfig
 from graspnext.network.neck import NeckConfig
 from graspnext.network.rpn import RpnConfig
@@ -25,7 +27,36 @@ TINY = NetworkConfig(
 )
 """Learns toy pictures in seconds; for tests and for trying out pipelines."""
 
-PRESETS: dict[str, NetworkConfig] = {"fast": FAST, "tiny": TINY}
+
+def _baseline(trunk: Trunk) -> NetworkConfig:
+    """A baseline of the paper: a trunk of torchvision under the heads that all three share.
+
+    Nothing public gives their sizes; these agree with the paper's parameters and MACs (docs/networks.md).
+    """
+    return NetworkConfig(
+        backbone=TorchvisionBackboneConfig(trunk=trunk),
+        neck=NeckConfig(width=256, finest_conv=True),
+        rpn=RpnConfig(
+            finest_stride=4, depth=1, level_limits_px=(32.0, 64.0, 128.0, 256.0), candidates=1000, proposals=1000
+        ),
+        box_head=BoxHeadConfig(depth=0, hidden=1024),
+        mask_head=HierarchicalMaskHeadConfig(),
+        dense_head=DenseHeadConfig(width=256, depth=4, separate=True, stride=8),
+    )
+
+
+RESNET50 = _baseline("resnet50")
+EFFICIENTNET_B0 = _baseline("efficientnet_b0")
+MOBILENET_V3_LARGE = _baseline("mobilenet_v3_large")
+
+PRESETS: dict[str, NetworkConfig] = {
+    "fast": FAST,
+    "resnet50": RESNET50,
+    "efficientnet_b0": EFFICIENTNET_B0,
+    "mobilenet_v3_large": MOBILENET_V3_LARGE,
+    "tiny": TINY,
+}
+"""`fast` and the three baselines are the rows of the paper's table."""
 
 
 def find_preset(name: str) -> NetworkConfig:

@@ -23,8 +23,10 @@ CODER_WEIGHTS = (1.0, 1.0)
 
 @dataclass(frozen=True)
 class RpnConfig:
-    """Proposals from the pyramid's levels at strides 8 to 64."""
+    """Proposals from the pyramid's levels, from `finest_stride` to 64."""
 
+    finest_stride: int = 8
+    """4 or 8: the finest level that proposes. Stride 4 costs three times all others together."""
     depth: int = 2
     """3x3 convolutions before the predictions, shared by all levels."""
     reference: float = 6.0
@@ -47,8 +49,11 @@ class RpnConfig:
         for name in ("depth", "candidates_training", "proposals_training", "candidates", "proposals"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"rpn.{name}", getattr(self, name), "at least 1")
-        if len(self.level_limits_px) != 3 or sorted(self.level_limits_px) != list(self.level_limits_px):
-            raise ConfigError("rpn.level_limits_px", self.level_limits_px, "3 rising sizes")
+        if self.finest_stride not in (4, 8):
+            raise ConfigError("rpn.finest_stride", self.finest_stride, "4 or 8")
+        limits = 3 if self.finest_stride == 8 else 4
+        if len(self.level_limits_px) != limits or sorted(self.level_limits_px) != list(self.level_limits_px):
+            raise ConfigError("rpn.level_limits_px", self.level_limits_px, f"{limits} rising sizes, one between levels")
         if not 0 < self.nms_iou <= 1:
             raise ConfigError("rpn.nms_iou", self.nms_iou, "in (0, 1]")
 

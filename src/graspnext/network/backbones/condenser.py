@@ -8,6 +8,7 @@ capacity sits at strides 8 to 32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +25,7 @@ STAGES = 4
 class BackboneConfig:
     """Four stages at strides 4, 8, 16 and 32 behind a stem at stride 2."""
 
+    kind: Literal["condenser"] = "condenser"
     stem_channels: int = 32
     """Width of the first convolution, at stride 2."""
     widths: tuple[int, ...] = (48, 96, 192, 256)
@@ -36,6 +38,8 @@ class BackboneConfig:
     """Visual attention condensers that close each stage."""
 
     def __post_init__(self) -> None:
+        if self.kind != "condenser":
+            raise ConfigError("backbone.kind", self.kind, "'condenser' here")
         for name in ("widths", "depths", "taps", "condensers"):
             if len(getattr(self, name)) != STAGES:
                 raise ConfigError(f"backbone.{name}", getattr(self, name), f"{STAGES} numbers, one a stage")

@@ -8,6 +8,7 @@ mask that the predicted visible mask leaves free.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,15 @@ from graspnext.network.blocks.conv import ConvNormAct
 class MaskHeadConfig:
     """Widths on RoI features; masks come out at twice the RoI's size."""
 
+    kind: Literal["shared"] = "shared"
     roi_size: int = 14
     width: int = 64
     depth: int = 2
     """3x3 convolutions of the shared trunk."""
 
     def __post_init__(self) -> None:
+        if self.kind != "shared":
+            raise ConfigError("mask_head.kind", self.kind, "'shared' here")
         if self.roi_size < 4 or self.roi_size % 2:
             raise ConfigError("mask_head.roi_size", self.roi_size, "even and at least 4")
         if self.width < 8 or self.width % 8 or self.depth < 1:

@@ -1,0 +1,83 @@
+"""Well-known trunks from torchvision: the backbones of the paper's three baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.ops import FrozenBatchNorm2d
+
+from graspnext.errors import ConfigError
+from graspnext.network.blocks.conv import group_norm
+
+Trunk = Literal["resnet50", "efficientnet_b0", "mobilenet_v3_large"]
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """Where a trunk's maps at strides 4, 8, 16 and 32 leave it."""
+
+    make: Callable[..., nn.Module]
+    ends: tuple[int, int, int, int]
+    """Children of the trunk (of its `features`, where it has them) up to and including each tap."""
+    widths: tuple[int, int, int, int]
+
+
+_TRUNKS: dict[str, _Taps] = {
+    # conv1, bn1, relu, maxpool, then one child a stage
+    "resnet50": _Taps(models.resnet50, (5, 6, 7, 8), (256, 512, 1024, 2048)),
+    # the last block of each resolution; at stride 32 the 1x1 convolution that closes the trunk
+    "efficientnet_b0": _Taps(models.efficientnet_b0, (3, 4, 6, 9), (24, 40, 112, 1280)),
+    "mobilenet_v3_large": _Taps(models.mobilenet_v3_large, (4, 7, 13, 17), (24, 40, 112, 960)),
+}
+
+NORMS = ("group", "frozen_batch")
+
+
+@dataclass(frozen=True)
+class TorchvisionBackboneConfig:
+    """A trunk of torchvision without its classifier, with maps at strides 4, 8, 16 and 32."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    trunk: Trunk = "resnet50"
+    norm: Literal["group", "frozen_batch"] = "group"
+    """"group" learns from scratch at any batch size; "frozen_batch" keeps the statistics that pretrained weights
+    bring. Batch statistics of two images would be noise (Wu and He, ECCV 2018)."""
+
+    def __post_init__(self) -> None:
+        if self.kind != "torchvision":
+            raise ConfigError("backbone.kind", self.kind, "'torchvision' here")
+        if self.trunk not in _TRUNKS:
+            raise ConfigError("backbone.trunk", self.trunk, f"one of: {', '.join(_TRUNKS)}")
+        if self.norm not in NORMS:
+            raise ConfigError("backbone.norm", self.norm, f"one of: {', '.join(NORMS)}")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each map."""
+        return _TRUNKS[self.trunk].widths
+
+
+class TorchvisionBackbone(nn.Module):
+    """Image to feature maps at strides 4, 8, 16, 32. Weights are drawn at random; nothing is ever fetched."""
+
+    def __init__(self, config: TorchvisionBackboneConfig) -> None:
+        super().__init__()
+        taps = _TRUNKS[config.trunk]
+        norm: Callable[[int], nn.Module] = group_norm if config.norm == "group" else FrozenBatchNorm2d
+        trunk = taps.make(weights=None, norm_layer=norm)
+        body = getattr(trunk, "features", trunk)
+        layers = list(body.children())
+        self.stages = nn.ModuleList(nn.Sequential(*layers[a:b]) for a, b in pairwise((0, *taps.ends)))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Normalised image (B, 3, H, W), multiples of 32, to four maps (B, widths[i], H / 4 / 2^i, W / 4 / 2^i)."""
+        x, maps = image, []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps

@@ -1,0 +1,47 @@
+"""Trunks of torchvision: the very maps that torchvision computes, at the strides they should have."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.ops import FrozenBatchNorm2d
+
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackbone, TorchvisionBackboneConfig, Trunk
+from graspnext.network.blocks.conv import group_norm
+
+NODES = {
+    "resnet50": ["layer1", "layer2", "layer3", "layer4"],
+    "efficientnet_b0": ["features.2", "features.3", "features.5", "features.8"],
+    "mobilenet_v3_large": ["features.3", "features.6", "features.12", "features.16"],
+}
+
+
+@pytest.mark.parametrize("trunk", list(NODES))
+def test_maps_are_those_of_torchvision(trunk: Trunk) -> None:
+    torch.manual_seed(0)
+    ours = TorchvisionBackbone(TorchvisionBackboneConfig(trunk=trunk)).eval()
+    theirs = getattr(models, trunk)(weights=None, norm_layer=group_norm)
+    kept = [(k, v) for k, v in theirs.state_dict().items() if not k.startswith(("fc.", "classifier."))]
+    theirs.load_state_dict({k: v for (k, _), v in zip(kept, ours.state_dict().values(), strict=True)}, strict=False)
+    extractor = create_feature_extractor(theirs.eval(), return_nodes=NODES[trunk])
+    image = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        found, wanted = ours(image), list(extractor(image).values())
+    for index, (a, b) in enumerate(zip(found, wanted, strict=True)):
+        assert torch.equal(a, b)
+        stride = 4 << index
+        assert a.shape == (2, TorchvisionBackboneConfig(trunk=trunk).widths[index], 64 // stride, 96 // stride)
+
+
+def test_norms() -> None:
+    group, frozen = (TorchvisionBackbone(TorchvisionBackboneConfig(norm=norm)) for norm in ("group", "frozen_batch"))
+    for backbone, kind in ((group, nn.GroupNorm), (frozen, FrozenBatchNorm2d)):
+        assert any(isinstance(module, kind) for module in backbone.modules())
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        alone, together = group(image[:1]), group(image)
+    torch.testing.assert_close(alone[-1], together[-1][:1], atol=1e-5, rtol=1e-4)  # no statistics across the batch
