@@ -22,7 +22,7 @@ def test_presets_differ_from_each_other() -> None:
     assert find_preset("fast") != find_preset("tiny")
     with pytest.raises(
         UnknownNameError,
-        match="unknown preset 'fsat'; choose one of: .*fast, .*tiny",
+        match=r"unknown preset 'fsat'; choose one of: .*fast, .*tiny",
     ):
         find_preset("fsat")
 
