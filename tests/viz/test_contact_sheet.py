@@ -103,9 +103,24 @@ def test_suction_is_red_high_green_middle_blue_low(view: View) -> None:
 def test_missing_depth_is_black_and_near_is_red(view: View) -> None:
     depth = np.full((20, 20), 0.9, dtype=np.float32)
     depth[:, :8], depth[:, 16:] = 0.5, 0
-    picture = labels.depth(with_labels(view, depth_m=depth), 20, 20)
+    picture = labels.depth(depth, labels.depth_range(depth), 20, 20)
     assert [int(picture[3, column].argmax()) for column in (2, 12)] == [0, 2]
     assert not picture[:, 16:].any()
+
+
+def test_measured_depth_has_a_panel_in_the_same_colours(view: View) -> None:
+    """The last panel: the colours of the clean depth where it was measured well, black holes, others elsewhere."""
+    depth = view.labels.depth_m.copy()
+    depth[:20], depth[20:40] = 0, depth[20:40] + 0.05
+    sheet = contact_sheet([replace(view, sensor="d435", sensor_depth_m=depth), view], columns=1, panel_px=PANEL_PX)
+    step = (sheet.shape[1] - 6) // (PANELS + 1)
+    clean, measured = (sheet[20 : 20 + PANEL_PX, 6 + step * place :][:, :PANEL_PX] for place in (DEPTH, PANELS))
+    np.testing.assert_array_equal(measured[40:], clean[40:])
+    assert not measured[:20].any()
+    assert (measured[20:40] != clean[20:40]).any()
+    below = sheet[20 + PANEL_PX + 26 : 20 + 2 * PANEL_PX, 6 + step * PANELS :]
+    assert (below == below[0, 0]).all()  # the other view has none
+    assert len(panels(view)) == PANELS
 
 
 def test_nearby_ids_differ_in_colour() -> None:

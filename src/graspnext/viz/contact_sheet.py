@@ -12,6 +12,7 @@ from graspnext.viz import labels
 from graspnext.viz.draw import INK, PAPER, resize
 
 PANELS = 5
+"""Of a view without measured depth; one more, the last, with it."""
 _CAPTION_PX = 20
 _GAP_PX = 6
 _FONT_PX = 12
@@ -20,10 +21,11 @@ _FONT_PX = 12
 def contact_sheet(
     views: Sequence[View], *, columns: int, panel_px: int = 340, notes: Sequence[str] | None = None
 ) -> UInt8Array:
-    """Every view as a strip of five captioned panels.
+    """Every view as a strip of five captioned panels, or six.
 
     The panels: the picture; boxes, outlines and centres of mass (red free, blue occluded, grey ignored; solid visible,
-    dashed amodal); instance ids with layer and hidden share; depth; suction.
+    dashed amodal); instance ids with layer and hidden share; depth; suction; the depth as the sensor measured it. Where
+    one view has that, the strips of the others leave its place empty.
 
     Args:
         views: What to show, in reading order.
@@ -41,7 +43,8 @@ def contact_sheet(
         raise ValueError("a contact sheet needs a view, a column, and panels of at least 16 px")
     if notes is not None and len(notes) != len(views):
         raise ValueError(f"{len(notes)} notes for {len(views)} views")
-    strips = [_strip(view, panel_px, notes[index] if notes else "") for index, view in enumerate(views)]
+    panels = PANELS + any(view.sensor_depth_m is not None for view in views)
+    strips = [_strip(view, panel_px, panels, notes[index] if notes else "") for index, view in enumerate(views)]
     columns = min(columns, len(strips))
     rows = [strips[start : start + columns] for start in range(0, len(strips), columns)]
     width = columns * (strips[0].width + 2 * _GAP_PX)
@@ -55,19 +58,21 @@ def contact_sheet(
     return np.asarray(sheet, dtype=np.uint8)
 
 
-def _strip(view: View, panel_px: int, note: str) -> Image.Image:
+def _strip(view: View, panel_px: int, places: int, note: str) -> Image.Image:
     height = max(1, round(panel_px * view.image.shape[0] / view.image.shape[1]))
-    near, far = labels.depth_range(view.labels.depth_m)
+    near, far = ends = labels.depth_range(view.labels.depth_m)
     count = len(view.labels.instances)
     about = f"{view.scene_id} view {view.view_id}: {count} part{'' if count == 1 else 's'}"
     panels = {
         about + (f", {note}" if note else ""): resize(view.image, height, panel_px),
         "red free, blue occluded; dashed amodal, x mass": labels.outlines(view, height, panel_px),
         "instances: layer, hidden share": labels.identities(view, height, panel_px),
-        f"depth: red {near:.2f} m, blue {far:.2f} m": labels.depth(view, height, panel_px),
+        f"depth: red {near:.2f} m, blue {far:.2f} m": labels.depth(view.labels.depth_m, ends, height, panel_px),
         "suction: red 1, green 0.5, blue 0": labels.suction(view, height, panel_px),
     }
-    strip = Image.new("RGB", (PANELS * panel_px + (PANELS - 1) * _GAP_PX, _CAPTION_PX + height), PAPER)
+    if view.sensor_depth_m is not None:
+        panels[f"measured by {view.sensor}"] = labels.depth(view.sensor_depth_m, ends, height, panel_px)
+    strip = Image.new("RGB", (places * panel_px + (places - 1) * _GAP_PX, _CAPTION_PX + height), PAPER)
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(_FONT_PX)
     for index, (caption, panel) in enumerate(panels.items()):

@@ -80,16 +80,21 @@ def id_colours(ids: Int32Array) -> UInt8Array:
     return table[places.reshape(ids.shape)]
 
 
-def depth(view: View, height: int, width: int) -> UInt8Array:
-    """Depth in colours: red near, blue far (see `depth_range`), black missing.
+def depth(depth_m: Float32Array, ends_m: tuple[float, float], height: int, width: int) -> UInt8Array:
+    """Depth in colours: red near, blue far, black missing.
+
+    Args:
+        depth_m: (H, W) z in metres, 0 = missing.
+        ends_m: Near and far end of the colours; see `depth_range`.
+        height: Of the panel, px.
+        width: Of the panel, px.
 
     Returns:
         (height, width, 3) uint8, RGB.
     """
-    near, far = depth_range(view.labels.depth_m)
-    values = view.labels.depth_m
-    colours = heat_colours(np.clip((far - values) / max(far - near, 1e-6), 0, 1).astype(np.float32))
-    colours[values == 0] = 0
+    near, far = ends_m
+    colours = heat_colours(np.clip((far - depth_m) / max(far - near, 1e-6), 0, 1).astype(np.float32))
+    colours[depth_m == 0] = 0
     return _nearest(colours, height, width)
 
 

@@ -147,7 +147,7 @@ def _match(
     """
     from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-    size = max(3, 2 * round(noise.window_px * scale / 2) + 1)
+    size = max(3, 2 * math.floor(noise.window_px * scale / 2) + 1)
     nearest = maximum_filter1d(maximum_filter1d(disparity, size, axis=0), size, axis=1)
     step = np.float32(_step_px(noise, scale) / scale)
     near_edge = maximum_filter1d(maximum_filter1d(_jumps(disparity, step), size, axis=0), size, axis=1) > 0

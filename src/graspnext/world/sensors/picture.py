@@ -120,15 +120,15 @@ def _gains(ranges: CaptureRanges, *, mono: bool, rng: np.random.Generator) -> Fl
 
 def _smear(light: Float32Array, x: float, y: float) -> Float32Array:
     """Mean over a straight move of (x, y) px about the middle, in steps of whole pixels; the border repeats."""
-    steps = max(3, 2 * math.ceil(max(abs(x), abs(y)) / 2) + 1)
-    reach = math.ceil(max(abs(x), abs(y)) / 2) + 1
+    longer = max(abs(x), abs(y))
+    reach = max(1, round(longer / 2))
     height, width = light.shape[:2]
     padded = np.pad(light, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     total = np.zeros_like(light)
-    for place in np.linspace(-0.5, 0.5, steps):
-        down, right = reach + round(place * y), reach + round(place * x)
+    for step in range(-reach, reach + 1):
+        down, right = reach + round(step * y / longer), reach + round(step * x / longer)
         total += padded[down : down + height, right : right + width]
-    total /= np.float32(steps)
+    total /= np.float32(2 * reach + 1)
     return total
 
 
