@@ -9,12 +9,14 @@ import tyro
 
 from graspnext.cli.data_check import Check, run_check
 from graspnext.cli.data_convert import Convert, run_convert
+from graspnext.cli.data_export import Export, run_export
 from graspnext.cli.data_show import Show, run_show
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "check": (Check, run_check),
     "show": (Show, run_show),
     "convert": (Convert, run_convert),
+    "export": (Export, run_export),
 }
 """Verb -> its options, and what runs it."""
 

@@ -49,6 +49,8 @@ class ImageEntry(_Foreign):
     id: int | str
     file_name: str = Field(min_length=1, max_length=1024)
     depth_file_name: str | None = Field(default=None, max_length=1024)
+    intrinsics: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = None
+    """fx, fy, cx, cy px, in files that we exported."""
 
 
 class AnnotationEntry(_Foreign):
@@ -236,9 +238,11 @@ class CocoAmodal:
         pairs = list(self._pairs(picture, (size[0], size[1]), notes))
         listed = dict(enumerate(picture.annotations, start=1))
         longer = float(max(size))
-        camera = Camera(size[1], size[0], longer, longer, size[1] / 2, size[0] / 2)
+        known = picture.image.intrinsics
+        camera = Camera(size[1], size[0], *(known or (longer, longer, size[1] / 2, size[0] / 2)))
         depth_m = self._depth(picture, (size[0], size[1]))
-        missing = {"camera", "camera_pose", "suction"} | ({"depth"} if depth_m is None else set())
+        missing = {"camera_pose", "suction"} | ({"depth"} if depth_m is None else set())
+        missing |= set() if known else {"camera"}
         instances = to_instances(
             pairs,
             centers={

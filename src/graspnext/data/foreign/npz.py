@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +20,15 @@ MAX_PLANES = 4096
 """Of a stack that is read plane by plane."""
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """An array to be written, of which one entry along the first axis is made at a time."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    planes: Iterable[Array]
 
 
 class Npz:
@@ -126,3 +136,24 @@ class Npz:
 
     def _fault(self, key: str, problem: str) -> Exception:
         return fault(self._root, self._file, key, problem)
+
+
+def write_npz(path: Path, arrays: dict[str, Array | Stack]) -> None:
+    """Write an archive; the same arrays give the same bytes.
+
+    Args:
+        path: The file; its folder exists.
+        arrays: By name; stacks are compressed one entry after the other.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for key, values in arrays.items():
+            entry = zipfile.ZipInfo(f"{key}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as stream:
+                header = {"descr": values.dtype.str, "fortran_order": False, "shape": values.shape}
+                npy.write_array_header_1_0(stream, header)
+                for plane in [values] if isinstance(values, np.ndarray) else values.planes:
+                    stream.write(np.ascontiguousarray(plane, dtype=values.dtype).tobytes())
