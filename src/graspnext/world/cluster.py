@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 from graspnext import __version__
-from graspnext.errors import GraspNextError, MissingDependencyError, WorkerError
+from graspnext.errors import MissingDependencyError, WorkerError
 from graspnext.world.workers import MAX_DEATHS, answer, unwrap
 
 Task = TypeVar("Task")
@@ -27,7 +28,7 @@ def run_on_ray(
 ) -> Generator[Result]:
     """Run a function on each task by the processes of a Ray cluster; results come as they are ready, in any order.
 
-    A process that dies is replaced, and its task done again.
+    When a process dies, what was under way is done again by new ones.
 
     Args:
         function: Importable by name on every machine.
@@ -38,63 +39,61 @@ def run_on_ray(
 
     Raises:
         MissingDependencyError: Ray or joblib is not installed.
-        WorkerError: The cluster cannot be reached, a task raised a named error, or it took `MAX_DEATHS` processes with
-            it.
+        WorkerError: The cluster cannot be reached, a task raised a named error, or processes die whatever they do.
         RuntimeError: A task failed otherwise.
     """
     os.environ.update(_SETTINGS)
     try:
-        import joblib
+        import joblib  # noqa: F401 - used below
         import ray
     except ImportError as error:
         raise MissingDependencyError(f"ray ({error})", "--workers ray", INSTALL) from error
-    _register_backend()
     with _connected(address, workers):
         cores = int(ray.cluster_resources().get("CPU", 0))
-        restarts = {"max_restarts": -1, "max_task_retries": MAX_DEATHS - 1, "num_cpus": 1}
-        batch = cores * renew_after
-        with joblib.parallel_config(backend="ray", n_jobs=cores, ray_remote_args=restarts):
-            for start in range(0, len(tasks), batch):  # each batch has processes of its own
-                parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-                calls = (joblib.delayed(_answer)(function, task, __version__) for task in tasks[start : start + batch])
-                with closing(parallel(calls)) as answers:
-                    yield from _results(answers)
+        waiting, deaths = list(enumerate(tasks)), 0
+        while waiting:
+            batch, done = waiting[: cores * renew_after], set[int]()  # each batch has processes of its own
+            try:
+                for number, kind, content in _run(function, batch, cores):
+                    done.add(number)
+                    yield unwrap(kind, content)
+            except ray.exceptions.RayError as error:
+                deaths = 1 if done else deaths + 1
+                if deaths >= MAX_DEATHS:
+                    raise WorkerError(
+                        f"processes of the cluster die one after the other, the last near {batch[0][1]} "
+                        f"({_first_line(error)}); if a machine ran out of memory, let Ray use fewer of its cores"
+                    ) from error
+            waiting = [one for one in waiting if one[0] not in done]
+            if len(done) < len(batch):  # what was under way goes to the end: one of it may have been the cause
+                waiting = waiting[2 * cores :] + waiting[: 2 * cores]
 
 
-def _results(answers: Iterator[tuple[str, Any]]) -> Iterator[Any]:
-    from ray.exceptions import RayError
-
-    try:
-        for kind, content in answers:
-            yield unwrap(kind, content)
-    except RayError as error:
-        problem = str(error).strip().splitlines()[0]
-        raise WorkerError(
-            f"a process of the cluster died {MAX_DEATHS} times at one scene ({problem}); "
-            "if a machine ran out of memory, give it fewer cores"
-        ) from error
-
-
-def _answer(function: Callable[[Any], Any], task: Any, version: str) -> tuple[str, Any]:
-    """Runs on the cluster."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when it loads; the others are set by Ray
-    if version != __version__:
-        return "named error", f"graspnext {__version__} runs on the cluster, {version} here; install the same"
-    return answer(function, task)
-
-
-def _register_backend() -> None:
-    """The backend of Ray for joblib, with results as they get ready, which it can do but does not say."""
+def _run(function: Callable[[Any], Any], batch: list[tuple[int, Any]], cores: int) -> Iterator[tuple[int, str, Any]]:
+    """Number and answer of each task, as they get ready."""
     import joblib
     from ray.util.joblib import register_ray
     from ray.util.joblib.ray_backend import RayBackend
 
     register_ray()
+    RayBackend.supports_return_generator = True  # it is, but does not say so
+    with joblib.parallel_config(backend="ray", n_jobs=cores, ray_remote_args={"num_cpus": 1}):
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+        calls = (joblib.delayed(_answer)(function, number, task, __version__) for number, task in batch)
+        with closing(parallel(calls)) as answers:
+            yield from answers
 
-    class StreamingRayBackend(RayBackend):
-        supports_return_generator = True
 
-    joblib.register_parallel_backend("ray", StreamingRayBackend)
+def _answer(function: Callable[[Any], Any], number: int, task: Any, version: str) -> tuple[int, str, Any]:
+    """Runs on the cluster."""
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa reads it when it loads; the others are set by Ray
+    if version != __version__:
+        return number, "named error", f"graspnext {__version__} runs on the cluster, {version} here; install the same"
+    return number, *answer(function, task)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager
@@ -120,10 +119,11 @@ def _connected(address: str, workers: int) -> Iterator[None]:
                     **quiet,
                 )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-            raise WorkerError(f"{where} cannot be used: {problem}; check that it runs and can be reached") from error
+            problem = f"{where} cannot be used: {_first_line(error)}"
+            raise WorkerError(f"{problem}; check that it runs and can be reached") from error
         try:
-            yield
+            with redirect_stdout(sys.stderr):  # Ray prints what happens to its processes
+                yield
         finally:
             ray.shutdown()
