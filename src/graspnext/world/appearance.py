@@ -22,6 +22,9 @@ FINISHES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "cloth": ((0.9, 1.0), (0.0, 0.0)),
     "foil": ((0.25, 0.45), (0.3, 0.6)),
     "metal": ((0.3, 0.6), (0.75, 1.0)),
+    "polished": ((0.12, 0.32), (0.95, 1.0)),
+    "cast": ((0.45, 0.7), (0.9, 1.0)),
+    "film": ((0.06, 0.2), (0.0, 0.0)),
 }
 """Finish -> ranges of roughness and metallic."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graspnext.types import UInt8Array
 from graspnext.world.appearance import Color, contrasting, noise, sample_color
+from graspnext.world.marks import barcode_picture, date_code, font, pictogram, square_code_picture
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
 _CONSONANTS, _VOWELS = "bcdfgklmnprstvxz", "aeiou"
 
@@ -30,23 +31,25 @@ class Scheme:
 
 
 def sample_scheme(*, rng: np.random.Generator) -> Scheme:
-    """Random colours and an invented name."""
-    ground = sample_color(rng=rng) if rng.random() < 0.65 else (int(rng.integers(225, 250)),) * 3
+    """Colours and an invented name: two thirds in shades of one hue with a little of another, as designers choose."""
+    ground = sample_color(rng=rng) if rng.random() < 0.6 else (int(rng.integers(225, 250)),) * 3
     word = "".join(_letter(_CONSONANTS, rng=rng) + _letter(_VOWELS, rng=rng) for _ in range(int(rng.integers(2, 5))))
     word = [word.upper(), word.capitalize(), word][int(rng.integers(3))]
     accent, second = sample_color(rng=rng), sample_color(rng=rng)
+    if rng.random() < 0.65:
+        hue = float(rng.random())
+        accent = _hsv(hue, rng.uniform(0.6, 1.0), rng.uniform(0.35, 0.85))
+        second = _hsv(hue + rng.choice([0.0, 0.06, 0.5]), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.0))
     return Scheme(ground, accent, second, contrasting(ground, rng=rng), word)
+
+
+def _hsv(hue: float, saturation: float, value: float) -> Color:
+    r, g, b = colorsys.hsv_to_rgb(hue % 1, saturation, value)
+    return int(255 * r), int(255 * g), int(255 * b)
 
 
 def _letter(letters: str, *, rng: np.random.Generator) -> str:
     return letters[int(rng.integers(len(letters)))]
-
-
-@lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
 
 
 def printed(scheme: Scheme, size: tuple[int, int], *, aspect: float = 1.0, rng: np.random.Generator) -> UInt8Array:
@@ -82,7 +85,9 @@ def printed(scheme: Scheme, size: tuple[int, int], *, aspect: float = 1.0, rng: 
     for _ in range(int(rng.integers(0, 3))):
         _lines(draw, scheme, (height, width), rng=rng)
     if rng.random() < 0.35:
-        _barcode(draw, (height, width), rng=rng)
+        _code(image, (height, width), rng=rng)
+    if rng.random() < 0.25:
+        _stamp(image, (height, width), rng=rng)
     if upright:
         image = image.rotate(90, expand=True)
     return np.asarray(image.resize((size[1], size[0])))
@@ -152,7 +157,8 @@ def _patch(image: Image.Image, size: tuple[int, int], *, rng: np.random.Generato
     x0, y0, x1, y1 = _box(size, 0.3, 0.8, rng=rng)
     shape = (y1 - y0, x1 - x0)
     cells = int(rng.integers(3, 10))
-    channels = [noise(shape, cells, rng=rng) for _ in range(3)]
+    shade = noise(shape, cells, rng=rng)
+    channels = [0.8 * shade + 0.2 * noise(shape, cells, rng=rng) for _ in range(3)]
     tone = np.array(sample_color(rng=rng)) / 255
     picture = np.clip((0.25 + 0.9 * np.stack(channels, axis=-1)) * (0.35 + 0.65 * tone) * 255, 0, 255)
     image.paste(Image.fromarray(picture.astype(np.uint8)), (x0, y0))
@@ -169,18 +175,22 @@ def _word(image: Image.Image, scheme: Scheme, *, rng: np.random.Generator) -> No
     y = rng.uniform(0.02, 0.6) * height
     color = scheme.ink if rng.random() < 0.6 else contrasting(scheme.ground, rng=rng)
     if rng.random() < 0.4:
-        left, top, right, bottom = draw.textbbox((x, y), scheme.word, font=_font(points))
+        left, top, right, bottom = draw.textbbox((x, y), scheme.word, font=font(points))
         draw.rectangle((left - 3, top - 3, right + 3, bottom + 3), fill=contrasting(color, rng=rng))
-    draw.text((x, y), scheme.word, fill=color, font=_font(points), stroke_width=int(rng.integers(0, 2)))
+    draw.text((x, y), scheme.word, fill=color, font=font(points), stroke_width=int(rng.integers(0, 2)))
 
 
 def _lines(draw: ImageDraw.ImageDraw, scheme: Scheme, size: tuple[int, int], *, rng: np.random.Generator) -> None:
-    """Small print: rows of short dashes as words."""
+    """Small print: lines of invented words, or where these would be unreadable, of dashes."""
     x0, y0, x1, y1 = _box(size, 0.2, 0.7, rng=rng)
-    pitch = int(rng.integers(3, 7))
+    pitch = int(rng.integers(4, 11))
     if rng.random() < 0.3:
         draw.rectangle((x0 - 2, y0 - 2, x1 + 2, y1 + 2), fill=contrasting(scheme.ink, rng=rng))
     for y in range(y0, y1, pitch):
+        if pitch >= 8:
+            letters = "".join("aeio rstln mdcp"[int(i)] for i in rng.integers(0, 15, max(1, (x1 - x0) // 5)))
+            draw.text((x0, y), letters, fill=scheme.ink, font=font(pitch))
+            continue
         x = float(x0)
         while x < x1 * rng.uniform(0.8, 1.0):
             length = rng.uniform(3, 14)
@@ -188,17 +198,32 @@ def _lines(draw: ImageDraw.ImageDraw, scheme: Scheme, size: tuple[int, int], *, 
             x += length + 2
 
 
-def _barcode(draw: ImageDraw.ImageDraw, size: tuple[int, int], *, rng: np.random.Generator) -> None:
-    width = int(np.clip(rng.uniform(0.25, 0.5) * size[1], 14, 60))
-    height = int(np.clip(rng.uniform(0.12, 0.3) * size[0], 8, 40))
-    x = int(rng.integers(0, max(1, size[1] - width)))
-    y = int(rng.integers(0, max(1, size[0] - height)))
-    draw.rectangle((x, y, x + width, y + height), fill=(250, 250, 250))
-    bar = x + 3
-    while bar < x + width - 3:
-        thick = int(rng.integers(1, 4))
-        draw.rectangle((bar, y + 2, bar + thick - 1, y + height - 3), fill=(15, 15, 15))
-        bar += thick + int(rng.integers(1, 3))
+def _code(image: Image.Image, size: tuple[int, int], *, rng: np.random.Generator) -> None:
+    """A bar code, or now and then a square one, somewhere on the face."""
+    from PIL import Image
+
+    if rng.random() < 0.25:
+        side = int(np.clip(0.3 * min(size), 14, 64))
+        picture = square_code_picture(side, rng=rng)
+    else:
+        width, height = int(np.clip(0.45 * size[1], 24, 130)), int(np.clip(0.25 * size[0], 12, 60))
+        picture = barcode_picture(width, height, rng=rng)
+    x, y = (int(rng.integers(2, max(3, side - 2))) for side in (size[1] - picture.shape[1], size[0] - picture.shape[0]))
+    image.paste(Image.fromarray(picture), (x, y))
+
+
+def _stamp(image: Image.Image, size: tuple[int, int], *, rng: np.random.Generator) -> None:
+    """A pictogram, or a date as an ink jet prints it."""
+    from PIL import Image, ImageDraw
+
+    if rng.random() < 0.5:
+        side = int(np.clip(0.22 * min(size), 12, 48))
+        at = int(rng.integers(0, max(1, size[1] - side))), int(rng.integers(0, max(1, size[0] - side)))
+        image.paste(Image.fromarray(pictogram(side, rng=rng)), at)
+    else:
+        at = int(0.05 * size[1]), int(rng.uniform(0.75, 0.9) * size[0])
+        high = int(np.clip(0.08 * size[0], 7, 16))
+        ImageDraw.Draw(image).text(at, date_code(rng=rng), fill=(25, 25, 30), font=font(high))
 
 
 def collage(size: tuple[int, int], count: int, *, rng: np.random.Generator) -> UInt8Array:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from graspnext.errors import UnknownNameError
-from graspnext.world.parts import freeform, packaging, profiles, revolved
+from graspnext.world.parts import electrical, freeform, machinery, packaging, profiles, revolved, wrapped
 from graspnext.world.scene import Part
 
 FamilyFunction = Callable[[str, np.random.Generator], Part]
@@ -42,10 +42,30 @@ FAMILIES: dict[str, FamilyFunction] = {
     "tool": freeform.tool,
     "clamp": freeform.clamp,
     "car": freeform.car,
+    "parcel": packaging.parcel,
+    "bearing": machinery.bearing,
+    "fitting": machinery.fitting,
+    "housing": machinery.housing,
+    "valve": machinery.valve,
+    "shaft": machinery.shaft,
+    "spring": machinery.spring,
+    "circuit_board": electrical.circuit_board,
+    "cable": electrical.cable,
+    "seal": electrical.seal,
+    "blister": wrapped.blister,
+    "bag": wrapped.bag,
+    "jar": wrapped.jar,
 }
 
-NOVEL_FAMILIES = frozenset({"mug", "gear", "car"})
-"""Only in scenes of the `novel` split: what a network says about them it cannot have learnt by heart."""
+INDUSTRIAL_FAMILIES = frozenset(
+    {"bearing", "bolt", "bracket", "cable", "circuit_board", "fitting", "flange", "gear", "housing", "machined", "nut",
+     "plate", "seal", "shaft", "spring", "tube", "valve"}
+)  # fmt: skip
+"""What factories make and build in, beside goods and packages."""
+
+NOVEL_FAMILIES = frozenset({"mug", "gear", "car", "valve"})
+"""Only in scenes of the `novel` split: what a network says about them it cannot have learnt by heart. A hollow vessel
+with a handle, a toothed disc, a toy, and an assembled casting."""
 
 TRAIN_FAMILIES = tuple(sorted(FAMILIES.keys() - NOVEL_FAMILIES))
 

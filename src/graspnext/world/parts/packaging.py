@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import make_atlas, noise, sample_color, sample_material, speckle
+from graspnext.world.appearance import cardboard, make_atlas, noise, sample_color, sample_material, speckle
+from graspnext.world.marks import barcode_picture, pictogram, shipping_label
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.shapes import Cell, Solid, cuboid, sweep
 from graspnext.world.parts.solid import Stuff, part_of
 from graspnext.world.prints import printed, sample_scheme, tiles
 from graspnext.world.scene import Part
+from graspnext.world.wear import worn
 
 _TILE_COLORS = ((190, 20, 30), (240, 240, 240), (250, 210, 20), (10, 140, 60), (20, 70, 180), (240, 110, 20))
 
@@ -33,17 +35,72 @@ def carton(name: str, rng: np.random.Generator) -> Part:
     """A printed folding box, from a matchbox to a parcel; some of plain brown board with a print."""
     size = np.array([size_between(0.025, 0.2, rng=rng) for _ in range(3)])
     size = np.clip(size, size.max() / 7, None)
-    scheme = sample_scheme(rng=rng)
-    faces = []
+    scheme, wear = sample_scheme(rng=rng), between(0, 0.7, rng=rng) ** 2
+    faces: list[UInt8Array] = []
     for axis in range(3):
         across, up = ((1, 2), (0, 2), (0, 1))[axis]
         aspect = float(size[across] / size[up])
-        faces += [printed(scheme, (112, 112), aspect=aspect, rng=rng) for _ in range(2)]
+        faces += [worn(printed(scheme, (144, 144), aspect=aspect, rng=rng), wear, rng=rng) for _ in range(2)]
     texture, cells = _six_faces(faces)
     finish = "gloss" if chance(0.35, rng=rng) else "paper"
     material = sample_material(finish, texture=texture, rng=rng)
     stuff = Stuff(material, between(150, 800, rng=rng), between(0.3, 0.6, rng=rng), between(0, 0.08, rng=rng))
     return part_of(name, "carton", cuboid(size, cells), stuff)
+
+
+def parcel(name: str, rng: np.random.Generator) -> Part:
+    """A corrugated shipping box: flaps under tape, a carrier's label, handling signs, rubbed corners."""
+    size = np.array(
+        [size_between(0.09, 0.27, rng=rng), size_between(0.08, 0.2, rng=rng), size_between(0.05, 0.16, rng=rng)]
+    )
+    side = 160
+    board = cardboard((side, side), rng=rng)
+    tape = ((176, 128, 70), (196, 170, 120), (222, 218, 208))[int(rng.integers(3))]
+    width = float(np.clip(0.05 / size[1], 0.12, 0.5))  # packing tape is 48 mm wide
+    wear, faces = between(0.1, 0.9, rng=rng), []
+    for face in range(6):
+        picture = np.rot90(board, int(rng.integers(4))).copy()
+        across, up = size[[1, 0, 0][face // 2]], size[[2, 2, 1][face // 2]]
+        if face < 2:  # the tape's ends hang down over the short sides
+            high, half = int(0.28 * side), int(width * side / 2)
+            picture[:high, side // 2 - half : side // 2 + half] = tape
+        if face >= 4:  # flaps meet in the middle, under tape along x
+            half = int(width * side / 2)
+            picture[side // 2 - half : side // 2 + half] = tape
+            picture[side // 2 - 1 : side // 2 + 1] = np.array(tape) * 3 // 4
+        _apply(picture, face, float(across / up), rng=rng)
+        faces.append(worn(picture, wear, rng=rng))
+    texture, cells = _six_faces(faces)
+    material = sample_material("paper", texture=texture, rng=rng)
+    stuff = Stuff(material, between(90, 420, rng=rng), between(0.35, 0.6, rng=rng), between(0.02, 0.12, rng=rng))
+    return part_of(name, "parcel", cuboid(size, cells), stuff)
+
+
+def _apply(picture: UInt8Array, face: int, aspect: float, *, rng: np.random.Generator) -> None:
+    """Put label, signs and stamps onto one face (S, S, 3) of a parcel, undistorted at its real `aspect`."""
+    from PIL import Image
+
+    side = len(picture)
+
+    def stick(print_: UInt8Array, share: float, at: tuple[float, float]) -> None:
+        """A print whose height is `share` of the face's, its centre `at` (x, y) of it."""
+        high = min(share, 0.85, 0.85 * aspect * print_.shape[0] / print_.shape[1])
+        h = max(4, int(high * side))
+        w = max(4, int(high * side * print_.shape[1] / print_.shape[0] / aspect))
+        x, y = (int(np.clip(c * side - n / 2, 1, side - n - 1)) for c, n in zip(at, (w, h), strict=True))
+        picture[y : y + h, x : x + w] = np.asarray(Image.fromarray(print_).resize((w, h), Image.Resampling.BOX))
+
+    if face == 4 or (face < 4 and chance(0.2, rng=rng)):
+        stick(
+            shipping_label((176, 124), rng=rng),
+            between(0.5, 0.8, rng=rng),
+            (between(0.3, 0.7, rng=rng), between(0.35, 0.65, rng=rng)),
+        )
+    elif face < 4:
+        for x in (0.14, 0.36)[: int(rng.integers(0, 3))]:
+            stick(pictogram(64, rng=rng), 0.3, (x, 0.78))
+        if chance(0.4, rng=rng):
+            stick(barcode_picture(120, 48, rng=rng), 0.25, (0.76, 0.78))
 
 
 def book(name: str, rng: np.random.Generator) -> Part:
@@ -85,7 +142,7 @@ def pouch(name: str, rng: np.random.Generator) -> Part:
     """A filled bag: pillow-like, creased, with flat seams; film, foil or mesh-like net."""
     length, thickness = size_between(0.07, 0.2, rng=rng), between(0.12, 0.35, rng=rng)
     size = np.array([length * between(0.5, 0.95, rng=rng), length])
-    solid = _pillow(size, thickness * float(size[0]), rng=rng)
+    solid = pillow(size, thickness * float(size[0]), rng=rng)
     scheme = sample_scheme(rng=rng)
     prints = [printed(scheme, (120, 128), aspect=float(size[0] / size[1]), rng=rng) for _ in range(2)]
     atlas = make_atlas(prints)
@@ -101,7 +158,7 @@ def pouch(name: str, rng: np.random.Generator) -> Part:
     return part_of(name, "pouch", Solid(solid.vertices, solid.faces, uv, solid.hulls), stuff)
 
 
-def _pillow(size: Float64Array, thickness: float, *, rng: np.random.Generator) -> Solid:
+def pillow(size: Float64Array, thickness: float, *, rng: np.random.Generator) -> Solid:
     """Two creased sheets that meet at their border; top vertices first, then as many for the bottom."""
     n = 15
     t = np.linspace(-1, 1, n)

@@ -25,7 +25,7 @@ from graspnext.world.scene import Look
 _MAGIC = b"\xabKTX 11\xbb\r\n\x1a\n"
 _LITTLE_ENDIAN, _HALF_FLOAT, _RGBA, _RGBA16F = 0x04030201, 0x140B, 0x1908, 0x881A
 _SIDE = 64
-_FLOOR, _WALL, _CEILING = 0.5, 0.9, 1.1
+_FLOOR, _WALL, _CEILING = 0.9, 1.5, 1.7
 """Radiance of the bare room."""
 _COSINE = np.array([1.0, *[2 / 3] * 3, *[0.25] * 5])
 """Weights of the cosine lobe over pi for bands 0, 1 and 2."""
