@@ -8,8 +8,9 @@ import pytest
 
 from graspnext.types import View
 from graspnext.world.recipes import find_recipe
-from graspnext.world.scene import Scene
+from graspnext.world.scene import Material, Scene
 from graspnext.world.scene_task import make_scene
+from graspnext.world.sensors.depth import gloss_map
 from graspnext.world.sensors.models import OWN, SENSORS, Sensor
 from graspnext.world.sensors.picture import CaptureRanges
 from graspnext.world.sensors.sense import sense
@@ -66,6 +67,30 @@ def test_a_camera_of_your_own() -> None:
     assert scene.sensor is own
     for camera in scene.cameras:
         assert (camera.fx, camera.fy, camera.cx, camera.cy) == (250.0, 255.0, 102.0, 99.0)
+
+
+def test_gloss_is_that_of_the_surface_seen(scene: Scene, rendered: View) -> None:
+    """Film, mirror and paper, and below the container's slab a floor that shines while the container does not."""
+    looks = [(0.5, 0.0, 0.3), (0.05, 1.0, 1.0), (0.95, 0.0, 1.0)]
+    materials = [Material((0.5, 0.5, 0.5), rough, metal, opacity=opacity) for rough, metal, opacity in looks]
+    parts = tuple(dataclasses.replace(scene.parts[0], material=material) for material in materials)
+    placements = tuple(dataclasses.replace(scene.placements[0], part=number) for number in range(3))
+    matt, shiny = (Material((0.5, 0.5, 0.5), rough, 1.0) for rough in (1.0, 0.0))
+    # The camera looks down from z = 0 at sheets 0.84 to 0.9 m below; the ground there is at -0.9 m.
+    floor = dataclasses.replace(scene.floor, height_m=-0.9, material=shiny)
+    made = dataclasses.replace(
+        scene,
+        parts=parts,
+        placements=placements,
+        floor=floor,
+        container=dataclasses.replace(scene.container, material=matt),
+    )
+    gloss, ids = gloss_map(made, rendered.camera, rendered.labels), rendered.labels.instance_ids
+    film, steel, paper = (gloss[ids == number] for number in (1, 2, 3))
+    assert film.min() == film.max() == 0.5 and steel.min() > 0.85 and paper.max() < 0.01
+    assert (gloss[ids == 0] == 1).all()
+    raised = dataclasses.replace(made, floor=dataclasses.replace(floor, height_m=-1.2))
+    assert (gloss_map(raised, rendered.camera, rendered.labels)[ids == 0] == 0).all()
 
 
 def test_smoke_takes_both_paths() -> None:

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from graspnext.types import BoolArray, Camera, Float32Array, Int32Array, UInt8Array
+from graspnext.types import BoolArray, Camera, Float32Array, Int32Array, Labels, UInt8Array
 from graspnext.world.scene import Material, Scene
 from graspnext.world.sensors.fields import mixed, smooth_noise
 from graspnext.world.sensors.models import DepthNoise
@@ -25,6 +25,7 @@ _SATURATED = 250
 """Grey level from which a picture counts as saturated."""
 _NEVER_LOST = 0.05
 """Chance of a hole up to which a surface is good enough to have none."""
+_ON_FLOOR_M = 0.003
 _FILM_GLOSS = 0.5
 """Gloss of a transparent film, whatever is under it."""
 
@@ -77,17 +78,23 @@ def measure_depth(
     return np.where(holes, np.float32(0), measured).astype(np.float32)
 
 
-def gloss_map(scene: Scene, instance_ids: Int32Array) -> Float32Array:
+def gloss_map(scene: Scene, camera: Camera, labels: Labels) -> Float32Array:
     """How mirror-like or transparent the surface of each pixel is, (H, W) float32 in [0, 1].
 
     Args:
-        scene: Its parts' materials; background counts as the container.
-        instance_ids: (H, W): 0 background, otherwise the placement's number + 1.
+        scene: Its materials. Background at the floor's height counts as floor, other background as the container.
+        camera: Which sees it.
+        labels: Ids and depth of that view.
     """
     table = [_gloss(scene.container.material)]
-    for placement in scene.placements:
-        table.append(_gloss(scene.parts[placement.part].material))
-    return np.array(table, dtype=np.float32)[instance_ids]
+    table += [_gloss(scene.parts[placement.part].material) for placement in scene.placements]
+    gloss: Float32Array = np.array(table, dtype=np.float32)[labels.instance_ids]
+    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    down = camera.T_world_camera[2]
+    height_m = labels.depth_m * (down[0] * x[None, :] + down[1] * y[:, None] + down[2]) + down[3]
+    gloss[(labels.instance_ids == 0) & (height_m < scene.floor.height_m + _ON_FLOOR_M)] = _gloss(scene.floor.material)
+    return gloss
 
 
 def _gloss(material: Material) -> float:

@@ -27,7 +27,7 @@ def sense(
     sensor, camera = scene.sensor, scene.cameras[view]
     depth_m = None
     if sensor.measures_depth:
-        gloss = gloss_map(scene, labels.instance_ids)
+        gloss = gloss_map(scene, camera, labels)
         depth_m = measure_depth(labels.depth_m, image, camera, sensor.depth, gloss=gloss, rng=depth_rng)
     taken = take_picture(image, sensor, ranges, rng=picture_rng)
     return View(scene.id, view, taken, camera, labels, sensor=sensor.name, sensor_depth_m=depth_m)
