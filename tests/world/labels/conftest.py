@@ -43,6 +43,22 @@ def brute_force(triangles: np.ndarray, origins: np.ndarray, directions: np.ndarr
     return best
 
 
+def faces_at(part: Part, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """The face (N,) that each point (N, 3) lies on and that looks along its normal (N, 3): nearest of them all."""
+    corners = part.mesh.vertices.astype(float)[part.mesh.faces]  # (F, 3, 3)
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    found = np.empty(len(points), dtype=np.int32)
+    for k, (point, normal) in enumerate(zip(points, normals, strict=True)):
+        off = np.abs(((point - corners[:, 0]) * across).sum(axis=1))
+        edges = np.roll(corners, -1, axis=1) - corners
+        inward = np.cross(across[:, None], edges)
+        outside = -np.min(((point - corners) * inward).sum(axis=2) / np.linalg.norm(inward, axis=2), axis=1)
+        distance = np.hypot(off, np.clip(outside, 0, None)) + np.where(across @ normal > 0, 0, 1.0)
+        found[k] = distance.argmin()
+    return found
+
+
 class Workshop:
     """What tests build scenes from."""
 
@@ -51,6 +67,9 @@ class Workshop:
 
     def brute_force(self, triangles: np.ndarray, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         return brute_force(triangles, origins, directions)
+
+    def faces_at(self, part: Part, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        return faces_at(part, np.atleast_2d(points), np.atleast_2d(normals))
 
     def part(self, solid: trimesh.Trimesh, *, mass: float = 0.2, porosity: float = 0.0, name: str = "part") -> Part:
         return make_part(name, "family", to_mesh(solid), physics=Physics(mass, porosity=porosity), material=GREY)

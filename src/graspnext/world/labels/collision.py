@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.geometry import rotations
-from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array
+from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from graspnext.world.cup import CupConfig
 from graspnext.world.labels.rays import Tracer
 from graspnext.world.labels.surface import tangents
@@ -40,70 +40,71 @@ class SceneSolid:
             faces.append(mesh.faces + np.int32(offset))
             offset += len(mesh.vertices)
         self.tracer = Tracer(np.concatenate(vertices), np.concatenate(faces))
-        self._starts = np.cumsum([0, *(len(item) for item in faces)])
+        self._starts: Int64Array = np.cumsum([0, *(len(item) for item in faces)])
 
-    def faces_of(self, placement: int) -> range:
-        """The faces that belong to one placement."""
-        return range(int(self._starts[placement + 1]), int(self._starts[placement + 2]))
+    def faces_of(self, placements: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """First face (N,) of each placement (N,), and the first (N,) that is no more of it."""
+        return self._starts[placements + 1], self._starts[placements + 2]
 
 
 def tool_is_free(
-    solid: SceneSolid, placement: int, points: Float64Array, normals: Float64Array, cup: CupConfig
+    solid: SceneSolid, placements: Int64Array, points: Float64Array, normals: Float64Array, cup: CupConfig
 ) -> BoolArray:
-    """Whether cup and tool fit at points of one placement, with their axis along the normal: (N,) bool.
+    """Whether cup and tool fit at points of placements, with their axis along the normal: (N,) bool.
 
     The cup, one radius high, must see nothing but its own part: the first thing under rays from its upper end is
-    that part, on the lip and half-way inside. The body behind it is a cylinder of `tool_radius_m`, from one cup
-    radius over the tangent plane on for `tool_length_m`: whatever crosses its axis, eight lines along its side or
-    eight spokes of its lower end blocks it, be it another part, the part itself, or the container. As the axis is
-    also the way in, a free tool has a free approach.
+    that part, on the lip and half-way inside. The body behind it is a stack of cylinders (`CupConfig.body`), each
+    as long as it is and as far as the tool comes in and goes out: whatever crosses its axis, eight lines along its
+    side or eight spokes of its lower end blocks it, be it another part, the part itself, or the container. As the
+    axis is also the way in, a free tool has a free approach.
 
     Args:
         solid: Everything in the scene.
-        placement: The placement that the points lie on.
+        placements: (N,) the placement that each point lies on.
         points: (N, 3) world frame, metres.
         normals: (N, 3) unit, outward.
         cup: The tool.
     """
-    neck, low = max(cup.radius_m, cup.compliance_m), cup.compliance_m
-    free = np.asarray(
-        ~solid.tracer.blocked(points + normals * low, normals, neck + cup.tool_length_m - low), dtype=np.bool_
-    )
-    for test in (_spokes_free, _sides_free):
-        index = np.flatnonzero(free)
-        free[index] = test(solid.tracer, points[index] + normals[index] * neck, normals[index], cup)
+    low = cup.compliance_m
+    free = np.asarray(~solid.tracer.blocked(points + normals * low, normals, cup.top_m - low), dtype=np.bool_)
+    for radius, start, stop in cup.body():
+        for blocked in (_spokes, _sides):
+            index = np.flatnonzero(free)
+            ends = points[index] + normals[index] * start
+            free[index] = ~blocked(solid.tracer, ends, normals[index], radius, stop - start)
     index = np.flatnonzero(free)
-    free[index] = _cup_sees_only(solid, placement, points[index], normals[index], cup)
+    free[index] = _cup_sees_only(solid, placements[index], points[index], normals[index], cup)
     return free
 
 
-def _spokes_free(tracer: Tracer, ends: Float64Array, normals: Float64Array, cup: CupConfig) -> BoolArray:
-    """Nothing between the axis and the side at the body's lower end (N, 3)."""
-    spokes = _circle(normals, _BODY_RAYS) * cup.tool_radius_m  # (N, K, 3)
+def _spokes(tracer: Tracer, ends: Float64Array, normals: Float64Array, radius: float, _length: float) -> BoolArray:
+    """Whether anything is between the axis and the side at a cylinder's lower end (N, 3)."""
+    spokes = _circle(normals, _BODY_RAYS) * radius  # (N, K, 3)
     origins = np.repeat(ends, _BODY_RAYS, axis=0)
-    hit = tracer.blocked(origins, spokes.reshape(-1, 3), 1.0)
-    return np.asarray(~hit.reshape(-1, _BODY_RAYS).any(axis=1), dtype=np.bool_)
+    return np.asarray(
+        tracer.blocked(origins, spokes.reshape(-1, 3), 1.0).reshape(-1, _BODY_RAYS).any(axis=1), dtype=np.bool_
+    )
 
 
-def _sides_free(tracer: Tracer, ends: Float64Array, normals: Float64Array, cup: CupConfig) -> BoolArray:
-    """Nothing across the body's side, from its lower end (N, 3) to its upper."""
-    origins = ends[:, None] + _circle(normals, _BODY_RAYS) * cup.tool_radius_m  # (N, K, 3)
+def _sides(tracer: Tracer, ends: Float64Array, normals: Float64Array, radius: float, length: float) -> BoolArray:
+    """Whether anything is across a cylinder's side, from its lower end (N, 3) to its upper."""
+    origins = ends[:, None] + _circle(normals, _BODY_RAYS) * radius  # (N, K, 3)
     along = np.repeat(normals, _BODY_RAYS, axis=0)
-    hit = tracer.blocked(origins.reshape(-1, 3), along, cup.tool_length_m)
-    return np.asarray(~hit.reshape(-1, _BODY_RAYS).any(axis=1), dtype=np.bool_)
+    return np.asarray(
+        tracer.blocked(origins.reshape(-1, 3), along, length).reshape(-1, _BODY_RAYS).any(axis=1), dtype=np.bool_
+    )
 
 
 def _cup_sees_only(
-    solid: SceneSolid, placement: int, points: Float64Array, normals: Float64Array, cup: CupConfig
+    solid: SceneSolid, placements: Int64Array, points: Float64Array, normals: Float64Array, cup: CupConfig
 ) -> BoolArray:
     """The surface under lip and interior is the placement's own, not that of something lying over it."""
-    neck = max(cup.radius_m, cup.compliance_m)
     rings = [points[:, None] + _circle(normals, count) * (share * cup.radius_m) for share, count in _LIP_RAYS]
-    origins = np.concatenate(rings, axis=1) + (normals * neck)[:, None]  # (N, K, 3)
+    origins = np.concatenate(rings, axis=1) + (normals * cup.neck_m)[:, None]  # (N, K, 3)
     directions = np.broadcast_to(-normals[:, None], origins.shape)
     face = solid.tracer.hits(origins.reshape(-1, 3), directions.reshape(-1, 3)).face.reshape(origins.shape[:2])
-    own = solid.faces_of(placement)
-    return np.asarray(((face >= own.start) & (face < own.stop)).all(axis=1), dtype=np.bool_)
+    first, stop = solid.faces_of(placements)
+    return np.asarray(((face >= first[:, None]) & (face < stop[:, None])).all(axis=1), dtype=np.bool_)
 
 
 def _circle(normals: Float64Array, count: int) -> Float64Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array
 
+Floats = Float32Array | Float64Array
 _MISS = 1e30
 """Embree leaves the ray's far end (1e37) where nothing is hit."""
 
@@ -43,7 +44,7 @@ class Tracer:
             self._scene, np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32)
         )
 
-    def hits(self, origins: Float64Array, directions: Float64Array) -> Hits:
+    def hits(self, origins: Floats, directions: Floats) -> Hits:
         """The nearest hit of each ray; faces count from both sides.
 
         Args:
@@ -52,18 +53,19 @@ class Tracer:
         """
         found = self._scene.run(*_prepared(origins, directions), output=True)
         distance = np.asarray(found["tfar"], dtype=np.float32)
-        missed = distance > _MISS
-        face = np.where(missed, -1, found["primID"])
-        return Hits(np.where(missed, np.float32(np.inf), distance), face.astype(np.int32))
+        distance[distance > _MISS] = np.inf
+        return Hits(distance, np.asarray(found["primID"]).astype(np.int32))
 
-    def blocked(self, origins: Float64Array, directions: Float64Array, reach: float) -> BoolArray:
+    def blocked(self, origins: Floats, directions: Floats, reach: float) -> BoolArray:
         """Whether each ray meets a face before its parameter passes `reach` (in direction lengths): (N,) bool."""
         found = self._scene.run(*_prepared(origins, directions), dists=float(reach), query="OCCLUDED")
         return np.asarray(found != -1, dtype=np.bool_)
 
 
-def _prepared(origins: Float64Array, directions: Float64Array) -> tuple[Float32Array, Float32Array]:
+def _prepared(origins: Floats, directions: Floats) -> tuple[Float32Array, Float32Array]:
     direction = np.ascontiguousarray(directions, dtype=np.float32)
+    if origins.shape == directions.shape:
+        return np.ascontiguousarray(origins, dtype=np.float32), direction
     origin = np.empty_like(direction)
     origin[:] = origins
     return origin, direction

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspnext.types import BoolArray, Float64Array
+from graspnext.types import BoolArray, Float64Array, Int32Array, Int64Array
 from graspnext.world.cup import CupConfig
 from graspnext.world.labels.surface import PartSurface, tangents
 
 _RING = 36
 """Rays under the lip: 2.6 mm apart for a cup of 30 mm."""
+_FIRST = 4
 _LATTICE = 6
 """Rays inside the lip lie on a triangular lattice of this many steps a radius: no round hole wider than 1.155 steps
 (2.9 mm for a cup of 30 mm) slips between them."""
@@ -17,7 +18,9 @@ _HOLE_DEPTH_RADII = 0.5
 """An interior ray that goes deeper below the lip's plane than this many cup radii has found a hole."""
 
 
-def seal_scores(surface: PartSurface, points: Float64Array, normals: Float64Array, cup: CupConfig) -> Float64Array:
+def seal_scores(
+    surface: PartSurface, points: Float64Array, normals: Float64Array, cup: CupConfig, faces: Int32Array | None = None
+) -> Float64Array:
     """How well the cup seals when pressed on each point along its normal: (N,) in [0, 1].
 
     Heights of the surface over the tangent plane are read by rays along -normal, on the lip (radius r) and at its
@@ -27,25 +30,24 @@ def seal_scores(surface: PartSurface, points: Float64Array, normals: Float64Arra
         deviation = max(lip and interior) - min(lip),      seal = (1 - porosity) * max(0, 1 - deviation / c).
 
     So a plane has 1, and a sphere or cylinder of radius R has 1 - (R - sqrt(R^2 - r^2)) / c, about 1 - r^2 / (2 R c).
-    The seal is 0 where any lip ray finds nothing or starts inside the part, and where an interior ray misses the
-    part or goes more than r / 2 below the plane: a hole. Shallower dents inside the lip cost nothing. (The lip's
-    compliance as the measure follows the spring model of Dex-Net 3.0, Mahler et al., ICRA 2018; the hole test is
-    what SuctionNet-1Billion, Cao et al., RA-L 2021, lacks.)
+    The seal is 0 where any lip ray finds nothing, a face that may not be sucked, or starts inside the part, and
+    where an interior ray does, or goes more than r / 2 below the plane: a hole. Shallower dents inside the lip cost
+    nothing. (The lip's compliance as the measure follows the spring model of Dex-Net 3.0, Mahler et al., ICRA 2018;
+    the hole test is what SuctionNet-1Billion, Cao et al., RA-L 2021, lacks.)
 
     Args:
         surface: The part.
         points: (N, 3) on its surface, part frame, metres.
         normals: (N, 3) unit, outward.
         cup: The cup.
+        faces: (N,) faces that the points lie on, if known: those that may not be sucked are left out at once.
     """
     scores = np.zeros(len(points))
-    angle = np.arange(_RING) * (2 * np.pi / _RING)
-    lip = np.stack([np.cos(angle), np.sin(angle)], axis=1) * cup.radius_m  # (K, 2)
-    heights, solid = _heights(surface, points, normals, lip, cup)
-    closed = (solid & (np.abs(heights) <= 2 * cup.compliance_m)).all(axis=1)
-    index = np.flatnonzero(closed)
-    heights = heights[index]  # (M, K)
-
+    index = np.arange(len(points))
+    if faces is not None and surface.part.suckable is not None:
+        index = np.flatnonzero(surface.part.suckable[faces])
+    index, heights = _closed(surface, points, normals, cup, index)  # (M,), (M, K)
+    lip = _lip(cup.radius_m)
     mean = heights.mean(axis=1)
     slope = heights @ lip * (2 / (_RING * cup.radius_m**2))  # (M, 2) least squares: the ring's points are orthogonal
     residual = heights - mean[:, None] - slope @ lip.T
@@ -64,6 +66,29 @@ def seal_scores(surface: PartSurface, points: Float64Array, normals: Float64Arra
     return scores
 
 
+def _lip(radius_m: float) -> Float64Array:
+    """Offsets (K, 2) of the lip's rays."""
+    angle = np.arange(_RING) * (2 * np.pi / _RING)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius_m
+
+
+def _closed(
+    surface: PartSurface, points: Float64Array, normals: Float64Array, cup: CupConfig, index: Int64Array
+) -> tuple[Int64Array, Float64Array]:
+    """Which of the points `index` (N,) have a surface under all the lip, (M,), and its heights (M, K).
+
+    A first pass with every `_FIRST`-th ray leaves most of the others no work.
+    """
+    lip = _lip(cup.radius_m)
+    heights = np.empty((len(index), _RING))
+    for rays in (np.arange(0, _RING, _FIRST), np.flatnonzero(np.arange(_RING) % _FIRST)):
+        found, solid = _heights(surface, points[index], normals[index], lip[rays], cup)
+        heights[:, rays] = found
+        closed = (solid & (np.abs(found) <= 2 * cup.compliance_m)).all(axis=1)
+        index, heights = index[closed], heights[closed]
+    return index, heights
+
+
 def _interior(radius_m: float) -> Float64Array:
     """Offsets (J, 2) of the interior rays, the centre among them."""
     i, j = np.mgrid[-2 * _LATTICE : 2 * _LATTICE + 1, -2 * _LATTICE : 2 * _LATTICE + 1]
@@ -78,15 +103,20 @@ def _heights(
     """Heights of the surface over each tangent plane at `offsets` (K, 2) in it.
 
     Returns:
-        heights (N, K) metres, -inf where nothing is below, and whether each is a surface met from outside (N, K).
+        heights (N, K) metres, -inf where nothing is below, and whether each is met from outside, on a face that may be
+        sucked (N, K).
     """
     start = 3 * cup.compliance_m  # above anything that the lip can follow
-    first, second = tangents(normals)
-    feet = points[:, None] + first[:, None] * offsets[None, :, :1] + second[:, None] * offsets[None, :, 1:]  # (N, K, 3)
-    origins = feet + normals[:, None] * start
-    directions = np.broadcast_to(-normals[:, None], origins.shape)
+    shape = (len(points), len(offsets), 3)
+    plane = np.stack(tangents(normals), axis=1)  # (N, 2, 3)
+    # float32, as the rays are: most of the work here is to write them down.
+    raised = (points + normals * start).astype(np.float32)
+    origins = np.matmul(offsets.astype(np.float32), plane.astype(np.float32)) + raised[:, None]  # (N, K, 3)
+    directions = np.ascontiguousarray(np.broadcast_to(-normals.astype(np.float32)[:, None], shape))
     hits = surface.tracer.hits(origins.reshape(-1, 3), directions.reshape(-1, 3))
-    facing = np.einsum("nd,nd->n", surface.face_normals[hits.face], directions.reshape(-1, 3))
-    met = (hits.face >= 0) & (facing < 0)  # from behind: the ray began inside the part, under a higher wall
-    shape = origins.shape[:2]
-    return (start - hits.distance.astype(np.float64)).reshape(shape), met.reshape(shape)
+    face = hits.face.reshape(shape[:2])
+    faced = np.einsum("nkd,nd->nk", surface.face_normals.astype(np.float32)[face], normals.astype(np.float32))
+    met = (face >= 0) & (faced > 0)  # from behind: the ray began inside the part, under a higher wall
+    if surface.part.suckable is not None:
+        met &= surface.part.suckable[face]
+    return start - hits.distance.astype(np.float64).reshape(shape[:2]), met

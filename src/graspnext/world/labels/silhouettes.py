@@ -56,16 +56,13 @@ def cast(
         rays: (H, W, 3) `geometry.cameras.rays(camera)`.
     """
     rows, columns = _window(surface.part.mesh.vertices, T_camera_part, camera)
-    window = rays[rows, columns]
-    height, width = window.shape[:2]
-    if height == 0 or width == 0:
+    shape = rays[rows, columns].shape[:2]
+    if 0 in shape:
         return None
     T_part_camera = rotations.inverse(T_camera_part)
-    directions = window.reshape(-1, 3) @ T_part_camera[:3, :3].T
-    hits = surface.tracer.hits(T_part_camera[:3, 3], directions)
+    hits = surface.tracer.hits(T_part_camera[:3, 3], _turned(rays[rows, columns], T_part_camera))
     if not (hits.face >= 0).any():
         return None
-    shape = (height, width)
     return Silhouette(placement, rows, columns, hits.distance.reshape(shape), hits.face.reshape(shape))
 
 
@@ -86,14 +83,30 @@ def _window(vertices: Float32Array, T_camera_part: Float64Array, camera: Camera)
 def surroundings(still: Tracer, floor: Floor, camera: Camera, rays: Float64Array) -> Float32Array:
     """Depth (H, W) of container, props and floor without any part: z in metres, inf where nothing is."""
     T = camera.T_world_camera
-    directions = rays.reshape(-1, 3) @ T[:3, :3].T
+    directions = _turned(rays, T)  # (H W, 3)
     depth = still.hits(T[:3, 3], directions).distance
+    start = T[:3, 3].astype(np.float32)
+    below = np.flatnonzero(np.isinf(depth) | (T[2, 3] <= floor.height_m))  # the floor lies under all that stands on it
+    x, y, z = directions[below].T
     with np.errstate(divide="ignore", invalid="ignore"):
-        ground = (floor.height_m - T[2, 3]) / directions[:, 2]
-        meets = T[:2, 3] + ground[:, None] * directions[:, :2]
-        valid = (ground > 0) & (np.abs(meets) <= floor.half_size_m).all(axis=1)
-    depth = np.minimum(depth, np.where(valid, ground, np.inf).astype(np.float32))
+        ground = (np.float32(floor.height_m) - start[2]) / z
+        valid = ground > 0
+        for along, first in ((x, start[0]), (y, start[1])):
+            valid &= np.abs(first + ground * along) <= floor.half_size_m
+    depth[below] = np.minimum(depth[below], np.where(valid, ground, np.float32(np.inf)))
     return depth.reshape(rays.shape[:2])
+
+
+def _turned(rays: Float64Array, T_a_camera: Float64Array) -> Float32Array:
+    """The rays of a window of the image (h, w, 3) in frame a, (h w, 3): a sum of rows and columns, since z is 1."""
+    rotation = T_a_camera[:3, :3]
+    across, down = rays[0, :, 0], rays[:, 0, 1]
+    turned = np.empty(rays.shape, dtype=np.float32)
+    for axis in range(3):
+        column = (rotation[axis, 0] * across).astype(np.float32)
+        row = (rotation[axis, 1] * down + rotation[axis, 2]).astype(np.float32)
+        np.add(column[None, :], row[:, None], out=turned[..., axis])
+    return turned.reshape(-1, 3)
 
 
 def compose(silhouettes: Sequence[Silhouette], background_m: Float32Array) -> Composition:

@@ -12,6 +12,11 @@ GRAVITY = 9.81
 """m / s^2."""
 
 
+def can_be_lifted(part: Part, cup: CupConfig) -> bool:
+    """Whether the part's mass is within the payload."""
+    return part.mass_kg <= cup.payload_kg
+
+
 def wrench_scores(
     part: Part, T_world_part: Float64Array, points: Float64Array, normals: Float64Array, cup: CupConfig
 ) -> Float64Array:
@@ -29,7 +34,7 @@ def wrench_scores(
     with N = max(0, F - W n.z) the force that presses the lip on the part, and W_t the weight across the axis;
     sliding and twisting share the friction of the ring (elliptic limit surface, Howe and Cutkosky, 1996).
     The score is clip(min(capacity / (safety_factor * load)), 0, 1), and 0 where N = 0; at the default factor of 2
-    a score of 0.5 just holds.
+    a score of 0.5 just holds. It is 0 everywhere on a part heavier than the payload.
 
     Args:
         part: Mass and centre of mass.
@@ -38,6 +43,8 @@ def wrench_scores(
         normals: (N, 3) unit outward normals, world frame.
         cup: The cup.
     """
+    if not can_be_lifted(part, cup):
+        return np.zeros(len(points))
     force = cup.vacuum_pa * np.pi * cup.radius_m**2
     weight = part.mass_kg * GRAVITY
     center = T_world_part[:3, :3] @ part.center_of_mass + T_world_part[:3, 3]
