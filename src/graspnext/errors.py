@@ -58,8 +58,11 @@ class MeshFileError(GraspNextError, ValueError):
     """A mesh file cannot become a part."""
 
     def __init__(self, problem: str, advice: str) -> None:
-        super().__init__(f"{problem}; {advice}")
+        super().__init__(problem, advice)
         self.problem, self.advice = problem, advice
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.advice}"
 
 
 class WorkerError(GraspNextError, RuntimeError):

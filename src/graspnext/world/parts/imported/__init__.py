@@ -1,0 +1,1 @@
+"""The user's own CAD meshes as parts of the world."""
