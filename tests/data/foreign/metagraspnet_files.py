@@ -208,7 +208,8 @@ def write_sim_view(
     write_json(folder / f"{view}_camera_params.json", camera | {"horizontal_fov": 0.58, "resolution": resolution})
     write_sim_hdf5(folder / f"{view}_scene.hdf5", pile, pose_key=pose_key, id_offset=id_offset)
     write_json(folder / f"{view}_order.json", order_of(pile))
-    covered = [[-1 if m in pile.parents(n) else 0 for m in range(1, 5)] for n in range(1, 5)]
+    numbers = range(1, len(pile.discs) + 1)
+    covered = [[-1 if m in pile.parents(n) else 0 for m in numbers] for n in numbers]
     (folder / f"{view}_order.csv").write_text("\n".join(",".join(map(str, row)) for row in covered) + "\n")
 
 

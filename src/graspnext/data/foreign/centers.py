@@ -16,6 +16,7 @@ from graspnext.types import Camera, Float32Array, Float64Array
 BEST_SHARE = 0.1
 """Of an object's visible key points, those whose mean stands for its centre of mass."""
 MAX_MESH_BYTES = 1 << 28
+MAX_COORDINATE = 1e6
 
 
 @lru_cache(maxsize=256)
@@ -43,9 +44,9 @@ def mesh_center(models: Path, category: int) -> Float64Array | None:
 
 
 def project_center(camera: Camera, point_m: Float64Array) -> Float32Array | None:
-    """A centre of mass (3,) m in the camera frame as u px, v px, z m; None behind the camera."""
+    """A centre of mass (3,) m in the camera frame as u px, v px, z m; None behind the camera or far beside it."""
     seen = cameras.project(camera, point_m[None])[0]
-    return seen.astype(np.float32) if np.isfinite(seen).all() else None
+    return seen.astype(np.float32) if np.isfinite(seen).all() and np.abs(seen).max() <= MAX_COORDINATE else None
 
 
 def from_keypoints(surface: Surface, keypoints_m: Float64Array) -> dict[int, Float32Array]:

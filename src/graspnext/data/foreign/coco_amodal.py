@@ -23,7 +23,7 @@ from graspnext.data.foreign.coco_masks import decode_segmentation
 from graspnext.data.foreign.instances import MaskPair, instance_ids, pixels_beyond, to_instances
 from graspnext.data.foreign.opening import attempt, fault, parse, picture_size, read_counts, read_json, read_rgb
 from graspnext.data.foreign.source import Account, ForeignScene
-from graspnext.data.format import Cup, FiniteFloat, Split
+from graspnext.data.format import Coordinate, Cup, FiniteFloat, Split
 from graspnext.data.splits import split_of
 from graspnext.errors import ConfigError, DatasetError
 from graspnext.geometry import boxes
@@ -49,7 +49,7 @@ class ImageEntry(_Foreign):
     id: int | str
     file_name: str = Field(min_length=1, max_length=1024)
     depth_file_name: str | None = Field(default=None, max_length=1024)
-    intrinsics: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = None
+    intrinsics: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = None
     """fx, fy, cx, cy px, in files that we exported."""
 
 
@@ -59,16 +59,16 @@ class AnnotationEntry(_Foreign):
     id: int | str | None = None
     image_id: int | str
     category_id: int | str = 0
-    bbox: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = None
+    bbox: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = None
     segmentation: Any
     visible_mask: Any = None
     occluded_mask: Any = None
     occluded_rate: FiniteFloat | None = None
     occlude_rate: FiniteFloat | None = None
     """The same, as some files spell it."""
-    center_of_mass: Annotated[list[FiniteFloat], Field(min_length=3, max_length=3)] | None = None
+    center_of_mass: Annotated[list[Coordinate], Field(min_length=3, max_length=3)] | None = None
     """u px, v px, z m, in files that we exported."""
-    layer: int | None = Field(default=None, ge=0)
+    layer: int | None = Field(default=None, ge=0, le=10000)
     """In files that we exported."""
 
 
@@ -239,6 +239,8 @@ class CocoAmodal:
         listed = dict(enumerate(picture.annotations, start=1))
         longer = float(max(size))
         known = picture.image.intrinsics
+        if known and not min(known[:2]) > 0:
+            raise fault(self.root, picture.file, f"{picture.image.file_name}: intrinsics", "fx and fy must be above 0")
         camera = Camera(size[1], size[0], *(known or (longer, longer, size[1] / 2, size[0] / 2)))
         depth_m = self._depth(picture, (size[0], size[1]))
         missing = {"camera_pose", "suction"} | ({"depth"} if depth_m is None else set())

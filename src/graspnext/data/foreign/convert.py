@@ -144,7 +144,11 @@ def convert_scene(task: _Task) -> SceneOutcome:
             account.refuse(view.view_id, error)
         info.update(_to_info(task, account))  # goes into scene.json, which is made after the last view
 
-    encoded = encode_scene(task.scene.id, scene_info=info, views=views())
+    try:
+        encoded = encode_scene(task.scene.id, scene_info=info, views=views())
+    except DatasetError as error:  # a view with values that our format has no place for
+        account.refuse(-1, error)
+        return SceneOutcome(task.scene.id, None, account)
     return SceneOutcome(task.scene.id, encoded if encoded.views else None, account)
 
 

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from graspnext.data.foreign.opening import attempt, fault, parse, read_json
-from graspnext.data.format import FiniteFloat, Split
+from graspnext.data.format import Coordinate, FiniteFloat, Split
 from graspnext.errors import DatasetError
 
 CM = 0.01
@@ -52,10 +52,10 @@ class _Resolution(_Foreign):
 class CameraParams(_Foreign):
     """`<v>_camera_params.json`."""
 
-    fx: FiniteFloat = Field(gt=0)
-    fy: FiniteFloat = Field(gt=0)
-    cx: FiniteFloat | None = None
-    cy: FiniteFloat | None = None
+    fx: Coordinate = Field(gt=1e-3)
+    fy: Coordinate = Field(gt=1e-3)
+    cx: Coordinate | None = None
+    cy: Coordinate | None = None
     width: int | None = None
     height: int | None = None
     resolution: _Resolution | None = None
@@ -75,7 +75,7 @@ class OrderNode(_Foreign):
     parents: list[Cover] = []
     layer: int | None = None
     """0 top, 1 secondary, 2 interlocked, 3 other."""
-    graspnext_layer: int | None = Field(default=None, ge=0)
+    graspnext_layer: int | None = Field(default=None, ge=0, le=10000)
     """Our own count of layers, in files that we exported."""
 
 
@@ -84,7 +84,7 @@ class ObjectPose(_Foreign):
 
     cam_R_m2c: list[Any]
     """3 x 3, nested or flat."""
-    cam_t_m2c: Annotated[list[FiniteFloat], Field(min_length=3, max_length=3)]
+    cam_t_m2c: Annotated[list[Coordinate], Field(min_length=3, max_length=3)]
     obj_id: int
 
 

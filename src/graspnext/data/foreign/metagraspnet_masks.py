@@ -17,6 +17,8 @@ from graspnext.types import BoolArray, Float32Array, Int32Array
 
 RATE_TOLERANCE = 0.05
 """Hidden shares that differ by more are noted."""
+MAX_DEPTH_M = 1e3
+"""What is farther is no depth."""
 STRAY_PX = 8
 STRAY_SHARE = 0.01
 """Up to so many visible pixels, or this share of them, may lie outside an amodal mask: edges are drawn twice."""
@@ -84,7 +86,7 @@ def read_maps(files: ViewFiles, notes: list[Fault]) -> ViewMaps | None:
         if key is None and not files.has("_amodal.npz"):
             return None
         depth = np.asarray(files.cut(archive.array("depth", files.size)), dtype=np.float64) * CM
-        depth_m = np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
+        depth_m = np.where((depth > 0) & (depth < MAX_DEPTH_M), depth, 0).astype(np.float32)  # NaN: neither
         categories = _whole(files, archive, "instances_semantic")
         if key is not None:
             ids = _whole(files, archive, "instances_objects")

@@ -14,6 +14,8 @@ from graspnext.data.foreign.opening import attempt, fault, parse, read_json
 from graspnext.types import Float64Array
 
 RIGID_TOLERANCE = 1e-3
+MAX_VALUE = 1e6
+"""Metres, pixels or numbers of things: more is damage."""
 _POSES = TypeAdapter(dict[str, list[ObjectPose]])
 _SUCTION = "non_colliding_grasps/suctioncup"
 
@@ -77,6 +79,9 @@ def _meters(poses_cm: Float64Array) -> Float64Array:
 
 
 def _check_lengths(root: Path, file: str, arrays: SceneArrays) -> None:
+    for name, values in vars(arrays).items():
+        if values is not None and np.abs(values).max(initial=0) > MAX_VALUE:
+            raise fault(root, file, name, f"it holds a value of {np.abs(values).max():.3g}")
     contacts, scores = arrays.contacts, arrays.contact_scores
     if contacts is not None and scores is not None:
         if len(contacts) != len(scores):

@@ -58,7 +58,7 @@ def splat(
     height, width = surface.instance_ids.shape
     focal = (surface.camera.fx + surface.camera.fy) / 2
     for (u, v, z), instance, score in zip(seen[owner > 0], owner[owner > 0], scores[owner > 0], strict=True):
-        radius = 0.0 if how == "point" else radius_m * focal / z
+        radius = 0.0 if how == "point" else min(radius_m * focal / z, height + width)
         left, right = max(0, int(u - radius)), min(width, int(u + radius) + 1)
         top, bottom = max(0, int(v - radius)), min(height, int(v + radius) + 1)
         window = (slice(top, bottom), slice(left, right))
