@@ -22,7 +22,7 @@ from graspnext.world.prints import collage
 from graspnext.world.scene import Container, Floor
 
 _TEXTURE = 192
-_GROUND = 512
+_GROUND = 384
 """Side, px, of a ground's texture: it repeats after a metre or more."""
 _YELLOWS: tuple[Color, ...] = ((232, 190, 28), (240, 240, 236), (200, 40, 36), (30, 100, 180))
 
@@ -56,7 +56,7 @@ def sample_surface(*, rng: np.random.Generator) -> tuple[UInt8Array, str]:
 
 
 def sample_ground(*, rng: np.random.Generator) -> tuple[UInt8Array, str]:
-    """A texture (512, 512, 3) for a workshop's ground, and its finish: concrete, epoxy, tiles, steel sheet, planks,
+    """A texture (384, 384, 3) for a workshop's ground, and its finish: concrete, epoxy, tiles, steel sheet, planks,
     carpet; often with painted lines.
     """
     size, kind = (_GROUND, _GROUND), rng.random()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.world.clutter import ClutterRanges
-from graspnext.world.cup import CupConfig
+from graspnext.world.cup import CupConfig, check_cup_names
 from graspnext.world.fills import FILLS
 from graspnext.world.lighting import LookRanges
 from graspnext.world.parts.families import FAMILIES, NOVEL_FAMILIES, TRAIN_FAMILIES
+from graspnext.world.parts.imported.records import ImportedParts
 from graspnext.world.ranges import check_range, check_share, check_weights
 from graspnext.world.scene import CONTAINER_KINDS
 from graspnext.world.sensors.models import OWN, SENSORS, Sensor
@@ -27,6 +30,10 @@ class Recipe:
     """Part families of ordinary scenes."""
     novel_families: tuple[str, ...] = tuple(sorted(NOVEL_FAMILIES))
     """Part families of `novel` scenes; never in ordinary ones."""
+    imported: Annotated[ImportedParts | None, tyro.conf.Suppress] = None
+    """The user's own parts, from a folder of meshes."""
+    imported_share: float = 1.0
+    """Where there are such parts: share of a scene's different parts drawn from them; the rest are of our families."""
     novel_every: int = 10
     """Every how many scenes one is `novel`; 0 = never."""
     parts_per_scene: tuple[int, int] = (1, 60)
@@ -49,7 +56,7 @@ class Recipe:
     fills: dict[str, float] = field(
         default_factory=lambda: {"pile": 0.5, "packed": 0.18, "layer": 0.16, "scattered": 0.16}
     )
-    """How the parts come into it -> weight."""
+    """How the parts come into it -> weight. Things are heaped into a tray with compartments a quarter as often."""
     scenes: int = 100
     """Scenes of a dataset, unless another number is asked for."""
     views: int = 4
@@ -66,9 +73,10 @@ class Recipe:
             "zivid_like": 0.2,
             "photoneo_like": 0.05,
             "basler_like": 0.2,
+            "own": 0.0,
         }
     )
-    """Camera model -> weight; each scene has one. "own" is `own_sensor`."""
+    """Camera model (docs/sensors.md) -> weight; each scene has one. "own" is `own_sensor`."""
     own_sensor: Sensor = field(default_factory=lambda: Sensor(OWN))
     """A camera of your own: what "own" in `sensors` stands for."""
     capture: CaptureRanges = field(default_factory=CaptureRanges)
@@ -76,15 +84,22 @@ class Recipe:
     look: LookRanges = field(default_factory=LookRanges)
     clutter: ClutterRanges = field(default_factory=ClutterRanges)
     cup: CupConfig = field(default_factory=CupConfig)
+    """The dataset's own cup."""
+    more_cups: dict[str, CupConfig] = field(default_factory=dict)
+    """Further cups by name (lower-case letters, digits and hyphens), each with suction maps of its own."""
 
     def __post_init__(self) -> None:
         self._check_families()
+        check_cup_names(self.more_cups)
         check_weights("containers", "container", self.containers, CONTAINER_KINDS)
         check_weights("fills", "fill", self.fills, FILLS)
         check_weights("sensors", "sensor", self.sensors, (*SENSORS, OWN))
         check_range("parts_per_scene", self.parts_per_scene, 1, 200)
         check_range("distinct_parts", self.distinct_parts, 1, 64)
         check_share("single_part_probability", self.single_part_probability)
+        check_share("imported_share", self.imported_share)
+        if not 1 <= self.scenes <= 10**6:
+            raise ConfigError("scenes", self.scenes, "in 1..1000000")
         if self.views < 1:
             raise ConfigError("views", self.views, "at least 1")
         if min(self.image_size) < 32 or max(self.image_size) > 4096:
@@ -102,6 +117,13 @@ class Recipe:
             raise ConfigError("novel_families", sorted(shared), "families that are not in `families`")
         if self.novel_every < 0 or (self.novel_every and not self.novel_families):
             raise ConfigError("novel_every", self.novel_every, "0, or positive with at least one novel family")
+
+    def with_imported(self, parts: ImportedParts) -> Recipe:
+        """The same world with the user's parts. Without a held-out part among them it has no novel scenes, unless
+        `imported_share` leaves room for our families.
+        """
+        no_novel = self.imported_share == 1 and not parts.of(novel=True)
+        return dataclasses.replace(self, imported=parts, novel_every=0 if no_novel else self.novel_every)
 
     def is_novel(self, index: int) -> bool:
         """Whether scene number `index` (0, 1, ...) is made of novel families only."""
@@ -131,13 +153,18 @@ RECIPES: dict[str, Recipe] = {
     "smoke": Recipe(
         parts_per_scene=(3, 8),
         distinct_parts=(1, 4),
-        sensors={"ideal": 0.3, "realsense_d435": 0.4, "zivid_like": 0.3},
+        sensors={"ideal": 0.3, "realsense_d435": 0.4, "zivid_like": 0.3, "own": 0.0},
+        scenes=8,
         views=2,
         image_size=(128, 128),
         min_visible_px=16,
     ),
+    "bench": Recipe(scenes=1200, views=5),
+    "paper": Recipe(scenes=200, views=37, image_size=(1200, 1200)),
 }
-"""`default`: what the networks are trained on. `smoke`: small and quick, for tests and a first look."""
+"""`default`: what the networks are trained on. `smoke`: small and quick, for tests and a first look. `bench`: the
+default world in the size that every table of results uses. `paper`: the same world in the pictures and views of
+MetaGraspNet, whose 8,008 scenes would fill most of a terabyte; ask for them by number."""
 
 
 def find_recipe(name: str) -> Recipe:

@@ -10,12 +10,11 @@ from graspnext.errors import SceneError
 from graspnext.types import Float64Array
 from graspnext.world.containers import sample_container
 from graspnext.world.floors import sample_floor
+from graspnext.world.parts.catalog import sample_parts
 from graspnext.world.parts.draws import chance, size_between
-from graspnext.world.parts.families import sample_part
 from graspnext.world.recipes import Recipe
 from graspnext.world.scene import Container, Floor, Part
 
-_ATTEMPTS = 60
 _TABLE_LAYER_M = 0.07
 """Height to which things may be heaped on a table."""
 _LOOSENESS = 1.6
@@ -23,6 +22,9 @@ _LOOSENESS = 1.6
 _EASE = 2 / 3
 _LEAST_PILE = 4
 _MOST_SCATTERED = 9
+_MOST_PIECES = 400
+"""Convex pieces of all placements together: what physics takes for 60 gears would make a hundred other scenes."""
+_PILE_IN_TRAY = 0.25
 _MOST_LANES = 3
 """Different parts that are packed side by side on one floor."""
 
@@ -66,8 +68,7 @@ def sample_contents(recipe: Recipe, *, novel: bool, ease: int = 0, rng: np.rando
     """
     container = sample_container(_draw(recipe.containers, rng=rng), rng=rng)
     floor = sample_floor(container, rng=rng)
-    fill = _draw(recipe.fills, rng=rng)
-    families = recipe.novel_families if novel else recipe.families
+    fill = _draw(_fills(recipe, container), rng=rng)
     low, high = recipe.distinct_parts
     wanted = _draw_count(recipe, fill, container, rng=rng)
     distinct = max(low, min(int(rng.integers(low, high + 1)), wanted))
@@ -76,18 +77,11 @@ def sample_contents(recipe: Recipe, *, novel: bool, ease: int = 0, rng: np.rando
     elif fill == "packed":
         distinct = max(1, min(distinct, len(container.cells) or _MOST_LANES))
 
-    parts: list[Part] = []
-    for _ in range(_ATTEMPTS):
-        family = families[int(rng.integers(len(families)))]
-        part = sample_part(family, f"{family}-{len(parts):02d}", rng=rng)
-        if fits(part, container):
-            parts.append(part)
-        if len(parts) == distinct:
-            break
+    parts = sample_parts(recipe, distinct, novel=novel, suits=lambda part: fits(part, container), rng=rng)
     if not parts:
         raise SceneError(
-            f"no room: no part of {', '.join(families)} fits into a {container.kind} of {container.inner_size} m; "
-            "allow smaller families or other containers in the recipe"
+            f"no room: no part fits into a {container.kind} of {container.inner_size} m; "
+            "allow smaller parts or other containers in the recipe"
         )
     least = recipe.parts_per_scene[0]
     order = _limit(_draw_order(len(parts), wanted, rng=rng), parts, container, least=least)
@@ -95,6 +89,13 @@ def sample_contents(recipe: Recipe, *, novel: bool, ease: int = 0, rng: np.rando
     used = sorted(set(order))
     renumbered = {old: new for new, old in enumerate(used)}
     return Contents(tuple(parts[i] for i in used), tuple(renumbered[i] for i in order), container, floor, fill)
+
+
+def _fills(recipe: Recipe, container: Container) -> dict[str, float]:
+    """The recipe's weights, with piles rare where compartments are meant for single parts."""
+    if container.kind != "tray" or "pile" not in recipe.fills or len(recipe.fills) == 1:
+        return recipe.fills
+    return {**recipe.fills, "pile": _PILE_IN_TRAY * recipe.fills["pile"]}
 
 
 def _draw(weights: dict[str, float], *, rng: np.random.Generator) -> str:
@@ -131,4 +132,6 @@ def _limit(order: list[int], parts: list[Part], container: Container, *, least: 
     room = x * y * (max(z, 0.02) * 1.15 if z > 0 else _TABLE_LAYER_M)
     volumes = [_LOOSENESS * float(np.prod(np.maximum(extents(part), 0.006))) for part in parts]
     filled = np.cumsum([volumes[i] for i in order])
-    return order[: max(least, int(np.searchsorted(filled, room, side="right")))]
+    pieces = np.cumsum([len(parts[i].hulls) for i in order])
+    count = min(np.searchsorted(filled, room, side="right"), np.searchsorted(pieces, _MOST_PIECES, side="right"))
+    return order[: max(least, int(count))]
