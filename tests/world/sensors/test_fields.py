@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from graspnext.types import Float32Array
-from graspnext.world.sensors.fields import mixed, smooth_noise
+from graspnext.world.sensors.fields import mixed, smooth_noise, white_noise
 
 
 def stack(radius: float, shape: tuple[int, int] = (40, 56), count: int = 400) -> Float32Array:
@@ -38,6 +39,13 @@ def test_neighbours_are_alike_as_under_a_gaussian(radius: float) -> None:
 def test_below_a_third_of_a_pixel_neighbours_are_independent() -> None:
     fields = stack(0.2)
     assert abs((fields[..., 1:] * fields[..., :-1]).mean()) < 0.01
+
+
+def test_white_noise_is_gaussian() -> None:
+    noise = white_noise((1000, 1000), rng=np.random.default_rng(0)).ravel()
+    assert noise.mean() == pytest.approx(0, abs=0.004) and noise.var() == pytest.approx(1, abs=0.005)
+    assert kstest(noise[:100_000], "norm").pvalue > 0.01
+    assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.004
 
 
 def test_mixed_keeps_the_variance() -> None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from graspnext.types import Float32Array
 
 _COARSE_FROM_PX = 2.0
 """Fields smoother than this are drawn on a coarser grid, then enlarged."""
+_QUANTILES = 65536
 _NODE_RADIUS = 1.25
 """Radius of such a field in cells of its grid."""
+
+
+def white_noise(shape: tuple[int, ...], *, rng: np.random.Generator) -> Float32Array:
+    """Independent Gaussian numbers of mean 0 and variance 1, float32, cut at 4.3 standard deviations.
+
+    One of 65,536 quantiles for each random 16-bit number: a quarter of the time of the generator's own.
+    """
+    noise: Float32Array = _quantiles().take(rng.integers(0, _QUANTILES, shape, dtype=np.uint16))
+    return noise
+
+
+@cache
+def _quantiles() -> Float32Array:
+    from scipy.special import ndtri
+
+    values = ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    table: Float32Array = (values / values.std()).astype(np.float32)
+    return table
 
 
 def smooth_noise(shape: tuple[int, int], radius_px: float, *, rng: np.random.Generator) -> Float32Array:
@@ -24,7 +45,7 @@ def smooth_noise(shape: tuple[int, int], radius_px: float, *, rng: np.random.Gen
         (height, width) float32; its variance is 1 at every pixel.
     """
     if radius_px < 0.3:
-        return rng.standard_normal(shape, dtype=np.float32)
+        return white_noise(shape, rng=rng)
     if radius_px < _COARSE_FROM_PX:
         return _smooth(shape, radius_px, rng=rng)
     step = radius_px / _NODE_RADIUS
@@ -45,7 +66,7 @@ def _smooth(shape: tuple[int, int], radius: float, *, rng: np.random.Generator) 
     reach = int(np.ceil(2.5 * radius))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
     kernel /= np.sqrt((kernel**2).sum())  # keeps the variance of independent values
-    noise = rng.standard_normal((shape[0] + 2 * reach, shape[1] + 2 * reach), dtype=np.float32)
+    noise = white_noise((shape[0] + 2 * reach, shape[1] + 2 * reach), rng=rng)
     noise = correlate1d(noise, kernel, axis=0)[reach:-reach]
     result: Float32Array = correlate1d(noise, kernel, axis=1)[:, reach:-reach]
     return result

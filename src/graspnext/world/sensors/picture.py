@@ -13,13 +13,16 @@ from graspnext.types import Float32Array, UInt8Array
 from graspnext.world.lighting import color_of_temperature
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.ranges import check_range, check_share
+from graspnext.world.sensors.fields import white_noise
 from graspnext.world.sensors.models import Sensor, crop_scale
 
 _LEVELS = 4096
 """Steps of the table from linear light to sRGB."""
 _NEUTRAL_K = 6500.0
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-"""Rec. 709, linear light."""
+_RED, _GREEN, _BLUE = (np.float32(share) for share in (0.2126, 0.7152, 0.0722))
+"""Shares in the luminance of linear light, Rec. 709."""
+_STRIP = 48
+"""Rows that are worked on at a time: they stay in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -83,25 +86,33 @@ def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rn
     if sensor.picture.perfect:
         return image
     height = image.shape[0]
-    light: Float32Array = _LINEAR.take(image)
     blur, smear, sharpen = between(*ranges.defocus, rng=rng) * height, 0.0, between(*ranges.sharpen, rng=rng)
     if chance(ranges.motion_probability, rng=rng):
         smear = between(*ranges.motion, rng=rng) * height
     direction = between(0, math.pi, rng=rng)
-    if smear > 0.5:
-        light = _smear(light, smear * math.cos(direction), smear * math.sin(direction))
-    light = _soften(light, min(blur, 0.8) ** 2 / 2 - sharpen / 4)
+    move = smear * math.cos(direction), smear * math.sin(direction)
     gains = _gains(ranges, mono=sensor.picture.mono, rng=rng)
-    if sensor.picture.mono:
-        light = (light @ _LUMINANCE)[..., None]  # (H, W, 1)
     shade = _vignette(image.shape[:2], sensor, between(*ranges.vignetting, rng=rng))
-    light *= shade[..., None] * gains
-    light = _add_noise(light, sensor, size_between(*ranges.gain, rng=rng), rng=rng)
-    taken = _to_srgb(light)
-    if sensor.picture.mono:
-        taken = np.repeat(taken, 3, axis=2)
+    noise = _noise(sensor, crop_scale(sensor, (height, image.shape[1])), size_between(*ranges.gain, rng=rng))
+    taken = np.empty_like(image)
+    border = math.ceil(smear / 2) + 2
+    padded = np.pad(image, ((border, border), (0, 0), (0, 0)), mode="edge")
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        light = _light(padded[top : bottom + 2 * border], mono=sensor.picture.mono)
+        light = _soften(_smear(light, *move), min(blur, 0.8) ** 2 / 2 - sharpen / 4)[border:-border]
+        light *= shade[top:bottom, :, None] * gains
+        taken[top:bottom] = _to_srgb(_add_noise(light, *noise, rng=rng))
     quality = int(rng.integers(ranges.jpeg_quality[0], ranges.jpeg_quality[1] + 1))
     return _jpeg(taken, quality) if chance(ranges.jpeg_probability, rng=rng) else taken
+
+
+def _light(image: UInt8Array, *, mono: bool) -> Float32Array:
+    """Linear light in [0, 1] of an sRGB picture, (H, W, 3), or (H, W, 1) for grey."""
+    light: Float32Array = _LINEAR.take(image)
+    if mono:  # written out: a product of matrices may add in another order on another number of cores
+        light = (light[..., 0] * _RED + light[..., 1] * _GREEN + light[..., 2] * _BLUE)[..., None]
+    return light
 
 
 def _gains(ranges: CaptureRanges, *, mono: bool, rng: np.random.Generator) -> Float32Array:
@@ -121,6 +132,8 @@ def _gains(ranges: CaptureRanges, *, mono: bool, rng: np.random.Generator) -> Fl
 def _smear(light: Float32Array, x: float, y: float) -> Float32Array:
     """Mean over a straight move of (x, y) px about the middle, in steps of whole pixels; the border repeats."""
     longer = max(abs(x), abs(y))
+    if longer < 0.5:
+        return light
     reach = max(1, round(longer / 2))
     height, width = light.shape[:2]
     padded = np.pad(light, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
@@ -140,16 +153,15 @@ def _soften(light: Float32Array, share: float) -> Float32Array:
     if abs(share) < 0.01:
         return light
     w = np.float32(share)
-    rows = light * (1 - 2 * w)
-    rows[1:] += light[:-1] * w
-    rows[:-1] += light[1:] * w
-    rows[0] += light[0] * w
-    rows[-1] += light[-1] * w
-    result = rows * (1 - 2 * w)
-    result[:, 1:] += rows[:, :-1] * w
-    result[:, :-1] += rows[:, 1:] * w
-    result[:, 0] += rows[:, 0] * w
-    result[:, -1] += rows[:, -1] * w
+    padded = np.pad(light, ((1, 1), (0, 0), (0, 0)), mode="edge")
+    rows = padded[:-2] + padded[2:]
+    rows *= w
+    rows += light * (1 - 2 * w)
+    padded = np.pad(rows, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    result: Float32Array = padded[:, :-2] + padded[:, 2:]
+    result *= w
+    rows *= 1 - 2 * w
+    result += rows
     return result
 
 
@@ -163,12 +175,18 @@ def _vignette(shape: tuple[int, ...], sensor: Sensor, strength: float) -> Float3
     return shade
 
 
-def _add_noise(light: Float32Array, sensor: Sensor, gain: float, *, rng: np.random.Generator) -> Float32Array:
-    gathered = max(crop_scale(sensor, (light.shape[0], light.shape[1])), 1.0)
+def _noise(sensor: Sensor, gathered: float, gain: float) -> tuple[np.float32, np.float32]:
+    """Variance of the shot noise at full light and of the read noise, for pixels `gathered` native ones wide."""
+    pixels = max(gathered, 1.0) ** 2
     full = sensor.picture.full_well_e / gain
-    variance = np.clip(light, 0, 1) * np.float32(1 / full / gathered**2)
-    variance += np.float32((sensor.picture.read_noise_e / full / gathered) ** 2)
-    noise = rng.standard_normal(light.shape, dtype=np.float32)
+    return np.float32(1 / full / pixels), np.float32((sensor.picture.read_noise_e / full) ** 2 / pixels)
+
+
+def _add_noise(light: Float32Array, shot: np.float32, read: np.float32, *, rng: np.random.Generator) -> Float32Array:
+    variance = np.maximum(light, 0)
+    variance *= shot
+    variance += read
+    noise = white_noise(light.shape, rng=rng)
     noise *= np.sqrt(variance, out=variance)
     noise += light
     return noise
