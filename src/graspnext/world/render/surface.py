@@ -55,7 +55,8 @@ def tangent_frames(surface: Surface) -> Float32Array:
     tangent = total - n * (total * n).sum(axis=1, keepdims=True)
     length = np.linalg.norm(tangent, axis=1)
     spare = np.cross(n, np.eye(3)[np.abs(n).argmin(axis=1)])  # any direction, where the texture gives none
-    tangent = np.where((length > 1e-12)[:, None], tangent, spare)
+    given = length > np.maximum(1e-3 * np.linalg.norm(total, axis=1), 1e-12)  # not what rounding leaves along n
+    tangent = np.where(given[:, None], tangent, spare)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     q = Rotation.from_matrix(np.stack([tangent, np.cross(n, tangent), n], axis=-1)).as_quat(canonical=True)  # w >= 0
     q[:, 3] = np.maximum(q[:, 3], 1e-5)
