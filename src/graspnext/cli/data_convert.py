@@ -49,6 +49,8 @@ class Convert:
     """metagraspnet: cut the middle 1200 x 1200 px out of real pictures (columns 372 to 1571)."""
     suction_splat: Literal["disc", "point", "gaussian"] = "disc"
     """metagraspnet: how scattered suction points become a dense map."""
+    suction_radius_m: float = 0.007
+    """metagraspnet: how far a point reaches in the dense map; 0.007 is the set's cup, less blurs less."""
     models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """metagraspnet: folder of the object models, for true centres of mass."""
     splits: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -116,6 +118,7 @@ def open_source(command: Convert) -> Source:
             MetaGraspNetOptions(
                 real_crop=command.real_crop,
                 suction_splat=command.suction_splat,
+                suction_radius_m=command.suction_radius_m,
                 models=command.models,
                 splits=command.splits,
                 shift_px=command.shift_px,

@@ -86,6 +86,15 @@ def test_a_disc_covers_what_the_points_were_taken_from(exported: Path, tiny_data
         assert (b.suction[a.instance_ids == 0] == 0).all()
 
 
+def test_a_point_a_pixel_brings_the_map_back(tiny_dataset: Path, tmp_path: Path) -> None:
+    ours = Dataset(tiny_dataset)
+    export_metagraspnet(ours, tmp_path / "mgn", MetaGraspNetExport(suction_spacing_px=1))
+    convert(MetaGraspNet(tmp_path / "mgn", MetaGraspNetOptions(suction_splat="point")), tmp_path / "back")
+    back = Dataset(tmp_path / "back")
+    for entry, original in zip(back.entries, ours.entries, strict=True):
+        np.testing.assert_array_equal(back.read(entry).labels.suction, ours.read(original).labels.suction)
+
+
 def test_the_same_dataset_gives_the_same_bytes(exported: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     export_metagraspnet(Dataset(tiny_dataset), again, MetaGraspNetExport(mask_key=exported.name))  # type: ignore[arg-type]
