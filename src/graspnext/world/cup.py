@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graspnext.errors import ConfigError
 
+CUP_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""What a further cup may be called: its name is part of file names."""
 _LENGTHS = ("radius_m", "compliance_m", "vacuum_pa", "payload_kg", "safety_factor", "tool_radius_m", "tool_length_m")
 
 
@@ -75,3 +79,14 @@ class CupConfig:
     def top_m(self) -> float:
         """Height over the surface up to which the axis must be free."""
         return self.body()[-1][2]
+
+
+def check_cup_names(names: Iterable[str]) -> None:
+    """Refuse names of further cups that cannot be part of a file name.
+
+    Raises:
+        ConfigError: A name is not 1 to 64 lower-case letters, digits and hyphens.
+    """
+    for name in names:
+        if not CUP_NAME.fullmatch(name):
+            raise ConfigError("more_cups", name, "a name of 1 to 64 lower-case letters, digits and hyphens")

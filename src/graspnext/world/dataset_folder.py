@@ -192,6 +192,7 @@ def _description(recipe: Recipe, seed: int, renderer: str) -> DatasetInfo:
         seed=seed,
         renderer=renderer,
         cup=dataclasses.asdict(recipe.cup),
+        more_cups={name: dataclasses.asdict(cup) for name, cup in recipe.more_cups.items()},
         num_scenes=recipe.scenes,
         views_per_scene=recipe.views,
         image_size=recipe.image_size,
@@ -234,9 +235,14 @@ def _differences(found: DatasetInfo, info: DatasetInfo) -> Iterable[tuple[str, o
         if name == "recipe":
             for key in [*new, *(key for key in old if key not in new)]:
                 if key != "scenes" and old.get(key) != new.get(key):
-                    yield f"recipe.{key}", old.get(key), new.get(key)
+                    yield f"recipe.{key}", _brief(old.get(key)), _brief(new.get(key))
         elif old not in {new, None}:
             yield name, old, new
+
+
+def _brief(value: object) -> object:
+    """The user's parts by the hash of their folder: all of them would fill a screen."""
+    return f"parts {value['digest'][:12]}" if isinstance(value, dict) and "digest" in value else value
 
 
 def _scenes_beyond(root: Path, scenes: int) -> list[str]:

@@ -17,7 +17,8 @@ def score(shop, placed, point, normal=(0, 0, 1), *, placement: int = 0, cup: Cup
     T = scene.placements[placement].T_world_part
     local, n = (np.array(point) - T[:3, 3]) @ T[:3, :3], np.array(normal, float) @ T[:3, :3]
     part = scene.parts[scene.placements[placement].part]
-    return float(SuctionScorer(scene, cup, SceneSolid(scene)).at(placement, local[None], shop.faces_at(part, local, n))[0])
+    scorer = SuctionScorer(scene, cup, SceneSolid(scene))
+    return float(scorer.at(placement, local[None], shop.faces_at(part, local, n))[0])
 
 
 def test_a_light_box_is_good_in_the_middle_and_bad_at_the_edge(shop) -> None:
@@ -70,9 +71,8 @@ def test_scores_are_the_same_every_time(shop) -> None:
         solid = trimesh.creation.icosphere(subdivisions=3, radius=0.05)  # a new part: nothing kept from the last run
         part = shop.part(solid)
         scene = shop.scene([(part, shop.pose((0, 0, 0.05)))])
-        runs.append(
-            SuctionScorer(scene, CUP, SceneSolid(scene)).at(0, 0.05 * normals, shop.faces_at(part, 0.05 * normals, normals))
-        )
+        faces = shop.faces_at(part, 0.05 * normals, normals)
+        runs.append(SuctionScorer(scene, CUP, SceneSolid(scene)).at(0, 0.05 * normals, faces))
     assert runs[0].tobytes() == runs[1].tobytes()
     assert runs[0].max() > 0.1
     assert runs[0].min() >= 0
