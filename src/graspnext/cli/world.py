@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from graspnext.cli.output import emit_json, progress
 from graspnext.cli.recipe import take_recipe
 from graspnext.errors import ConfigError, UnknownNameError
+from graspnext.world.cups_file import read_cups
 from graspnext.world.generate import GenerateConfig, GenerateReport, generate
 from graspnext.world.recipes import RECIPES, Recipe, find_recipe
 from graspnext.world.scene_task import SceneResult
@@ -26,7 +27,9 @@ Examples:
   graspnext world make --recipe bench --out bench --seed 1 --resume
   graspnext world make --out bins --scenes 500 --views 4 --size 512 --seed 1 --workers 2
   graspnext world make --out dark --scenes 50 --recipe.look.ambient-lux 2000 8000 --recipe.cup.radius-m 0.01
+  graspnext world make --out bins --scenes 500 --seed 1 --cups cups.yaml
   graspnext world make --recipe paper --out paper --workers ray:head-node:6379
+  graspnext world make --parts cad --out mine --scenes 100
 
 --recipe NAME (RECIPE_NAMES; default when left out) is where to start from, --recipe.FIELD changes one value of
 it. The same recipe and seed give the same files, with one worker or many, here or on a cluster. A run that was stopped
@@ -38,18 +41,23 @@ Exit codes: 0 done, 2 bad input, full disk or too many failed scenes, 130 interr
     "RECIPE_NAMES", ", ".join(RECIPES)
 )
 
-SUBCOMMANDS = ("make",)
+SUBCOMMANDS = ("make", "parts")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the arguments are those after `world`."""
     words = list(arguments)
     if not words or words[0] in {"-h", "--help"}:
-        sys.stdout.write("usage: graspnext world make [OPTIONS]\n\n  make  make a dataset of labelled bin scenes\n\n")
-        sys.stdout.write("graspnext world make --help says more.\n")
+        sys.stdout.write("usage: graspnext world COMMAND [OPTIONS]\n\n  make   make a dataset of labelled bin scenes\n")
+        sys.stdout.write("  parts  say what becomes of your own mesh files as parts\n\n")
+        sys.stdout.write("graspnext world COMMAND --help says more.\n")
         return 0 if words else 2
     if words[0] not in SUBCOMMANDS:
         raise UnknownNameError("world command", words[0], SUBCOMMANDS)
+    if words[0] == "parts":
+        from graspnext.cli import world_parts
+
+        return world_parts.main(words[1:])
     return make(words[1:])
 
 
@@ -73,8 +81,14 @@ class MakeOptions:
     """Keep the whole scenes in DIR and make the rest."""
     renderer: str | None = None
     """filament or classic; the best that works here when left out."""
+    parts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder of your own meshes: scenes hold these parts (docs/parts.md). Files that cannot be used are left out."""
+    units: Literal["mm", "m"] | None = None
+    """Unit of all meshes in DIR; found out from their size when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write counts and seconds per view here; - is standard output."""
+    cups: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """YAML of further cups, each with suction maps of its own: NAME: {radius_m: 0.02}, fields as recipe.cup has."""
     recipe: Recipe = field(default_factory=Recipe)
     """Every number of the world."""
 
@@ -89,8 +103,13 @@ def make(words: list[str]) -> int:
         scenes=options.recipe.scenes if options.scenes is None else options.scenes,
         views=options.recipe.views if options.views is None else options.views,
         image_size=options.recipe.image_size if options.size is None else (options.size, options.size),
+        more_cups=options.recipe.more_cups if options.cups is None else read_cups(options.cups, options.recipe.cup),
     )
     workers, ray = take_workers(options.workers)
+    if options.parts is not None:
+        recipe = _with_parts(recipe, options.parts, options.units, workers)
+    elif options.units is not None:
+        raise ConfigError("units", options.units, "given together with --parts")
     config = GenerateConfig(
         seed=options.seed, workers=workers, ray=ray, resume=options.resume, renderer=options.renderer
     )
@@ -108,6 +127,22 @@ def make(words: list[str]) -> int:
     if str(options.json) != "-":
         sys.stdout.write(summary(options.out, report) + "\n")
     return 0
+
+
+def _with_parts(recipe: Recipe, folder: Path, units: str | None, workers: int | None) -> Recipe:
+    """The recipe with the user's parts; says on standard error what was found, and what that means for the splits."""
+    from graspnext.cli.world_parts import summary as of_folder
+    from graspnext.cli.world_parts import watch
+    from graspnext.world.parts.imported.folder import read_folder
+
+    read = read_folder(folder, units=units, workers=workers, watch=watch)
+    with_parts = recipe.with_imported(read.parts())
+    for outcome in read.refused:
+        sys.stderr.write(f"{outcome.file}: {outcome.problem}; {outcome.advice}\n")
+    sys.stderr.write(of_folder(read) + "\n")
+    if recipe.novel_every and not with_parts.novel_every:
+        sys.stderr.write("no part is marked `novel: true` in parts.yaml: no scene is novel\n")
+    return with_parts
 
 
 class TerminatedError(BaseException):

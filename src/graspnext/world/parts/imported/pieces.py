@@ -22,9 +22,11 @@ CONCAVITY = 0.08
 """How far a piece may stand out over the mesh, in the library's measure."""
 MAX_PIECES = 24
 MAX_CORNERS = 48
-"""Vertices of one piece."""
+"""Vertices of one piece of several."""
+MAX_CORNERS_ALONE = 160
+"""Vertices of the hull of a convex mesh."""
 SEED = 0
-_WORKING_FACES = 1000
+_WORKING_FACES = 500
 """The decomposition sees the mesh simplified to about this many faces."""
 _THINNEST = 2e-4
 """Pieces thinner than this share of the mesh's size are left out: physics needs bodies with a volume."""
@@ -38,13 +40,13 @@ def convex_pieces(mesh: RawMesh) -> tuple[Float64Array, ...]:
     """
     points, faces = shape_only(mesh, _WORKING_FACES)
     center, size = points.mean(axis=0), mesh.size
-    whole = _hull((points - center) / size)
+    whole = _hull((points - center) / size, MAX_CORNERS_ALONE)
     if whole is None:
         raise MeshFileError("the part is too thin for physics", "give it its real thickness")
     corners, volume = whole
     if mesh.volume / size**3 >= CONVEX_SHARE * volume:
         return (corners * size + center,)
-    hulls = [_hull(piece) for piece in _decompose((points - center) / size, faces)]
+    hulls = [_hull(piece, MAX_CORNERS) for piece in _decompose((points - center) / size, faces)]
     found = tuple(piece[0] * size + center for piece in hulls if piece is not None)
     return found or (corners * size + center,)
 
@@ -70,28 +72,28 @@ def _decompose(points: Float64Array, faces: np.ndarray) -> list[Float64Array]:
     return [np.asarray(vertices, dtype=np.float64) for vertices, _ in pieces]
 
 
-def _hull(points: Float64Array) -> tuple[Float64Array, float] | None:
-    """Corners (K, 3) and volume of the convex hull, at most `MAX_CORNERS`; None where it is flat."""
+def _hull(points: Float64Array, most: int) -> tuple[Float64Array, float] | None:
+    """Corners (K, 3), at most about `most`, and volume of the convex hull; None where it is flat."""
     from scipy.spatial import ConvexHull, QhullError
 
     with suppress(QhullError, ValueError):
         hull = ConvexHull(points)
         if hull.area > 0 and 2 * hull.volume / hull.area > _THINNEST:
-            return points[_spread(points, hull.vertices)], float(hull.volume)
+            return points[_spread(points, hull.vertices, most)], float(hull.volume)
     return None
 
 
-def _spread(points: Float64Array, corners: np.ndarray) -> np.ndarray:
-    """At most `MAX_CORNERS` of the hull's corners: the farthest ones along directions spread over the sphere."""
-    if len(corners) <= MAX_CORNERS:
+def _spread(points: Float64Array, corners: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the hull's corners: the farthest ones along directions spread over the sphere."""
+    if len(corners) <= most:
         return np.sort(corners)
     turn = np.pi * (3 - np.sqrt(5))  # golden angle
-    for wanted in range(8 * MAX_CORNERS, 8, -8):
+    for wanted in range(8 * most, 8, -8):
         z = 1 - (2 * np.arange(wanted) + 1) / wanted
         radius = np.sqrt(1 - z * z)
         around = turn * np.arange(wanted)
         directions = np.stack([radius * np.cos(around), radius * np.sin(around), z], axis=1)  # (wanted, 3)
         chosen = np.unique(corners[(points[corners] @ directions.T).argmax(axis=0)])
-        if len(chosen) <= MAX_CORNERS:
+        if len(chosen) <= most:
             break
     return chosen

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graspnext.errors import MeshFileError, SceneError
+from graspnext.errors import MeshFileError, PartsError
 from graspnext.types import BoolArray
 from graspnext.world.appearance import FINISHES, METALS, Color, sample_color, to_linear
 from graspnext.world.parts.imported.cache import ShapeCache
@@ -137,7 +137,7 @@ def _look(
 
 
 def _rule(shape: Shape, settings: PartSettings) -> SuctionRule | None:
-    if settings.suction in {None, "all"}:
+    if settings.suction is None or settings.suction == "all":
         return None
     if not isinstance(settings.suction, SuctionSurfaces):
         return SuctionRule()
@@ -191,15 +191,16 @@ def load_part(about: ImportedPart, cache: Path | None = None) -> Part:
     """The part of a record, from the cache; kept for the process.
 
     Raises:
-        SceneError: The cache does not hold its shape.
+        PartsError: The cache does not hold its shape.
     """
     try:
         shape = ShapeCache(cache).get(about.key)
     except MeshFileError:
         shape = None
     if shape is None:
-        raise SceneError(
-            f"part '{about.name}' is not in {ShapeCache(cache).folder}; "
-            "run `graspnext world parts` on its folder again; several machines need one folder in XDG_CACHE_HOME"
+        raise PartsError(
+            ShapeCache(cache).folder,
+            f"does not hold part '{about.name}'",
+            "run `graspnext world parts` on its folder again; several machines need one folder in XDG_CACHE_HOME",
         )
     return build_part(about, shape)

@@ -149,7 +149,7 @@ def _filled(mesh: RawMesh, notes: list[str]) -> RawMesh:
     share = float(areas.sum()) / mesh.area
     if share > MAX_HOLE_SHARE:
         raise MeshFileError(
-            f"the surface is open: {len(caps)} holes of {100 * share:.0f} % of its area "
+            f"the surface is open: holes of {100 * share:.0f} % of its area, {len(caps)} in all "
             f"(up to {100 * MAX_HOLE_SHARE:.0f} % are closed)",
             _OPEN_ADVICE,
         )
