@@ -234,6 +234,11 @@ def test_dark_glossy_burnt_and_steep_surfaces_are_lost() -> None:
     levels = [hole_rate(plane(0.7), dark, image=np.full_like(GREY, level)) for level in (0, 8, 15, 25, 128)]
     assert levels[0] == 1 and levels == sorted(levels, reverse=True) and levels[-1] == 0
     assert 0.2 < levels[1] < 1
+    half = np.full_like(GREY, 8)
+    half[: SIZE // 4] = 200  # beside a bright surface the same level is dark; the rates are those of the middle
+    assert hole_rate(plane(0.7), dark, image=half) > levels[1] + 0.1
+    dim = (half * 0.6).astype(np.uint8)
+    assert hole_rate(plane(0.7), dark, image=dim) == pytest.approx(hole_rate(plane(0.7), dark, image=half), abs=0.1)
     shiny = dataclasses.replace(QUIET, gloss_loss=0.6)
     assert hole_rate(plane(0.7), shiny, gloss=1.0) == pytest.approx((0.6 - 0.05) / 0.95, abs=0.12)
     assert hole_rate(plane(0.7), shiny, gloss=0.05) == 0

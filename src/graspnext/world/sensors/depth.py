@@ -23,6 +23,8 @@ _GLARE_RAD = 0.15
 """Width of the mirror reflection of a glossy surface that faces the camera."""
 _SATURATED = 250
 """Grey level from which a picture counts as saturated."""
+_DIMMEST_WHITE = 0.1
+"""Linear brightness that a picture's bright surfaces have at least, or it holds dark ones alone."""
 _NEVER_LOST = 0.05
 """Chance of a hole up to which a surface is good enough to have none."""
 _ON_FLOOR_M = 0.003
@@ -208,7 +210,9 @@ def _loss(image: UInt8Array, angle: Float32Array, gloss: Float32Array, noise: De
     kept = np.ones(brightest.shape, dtype=np.float32)
     if noise.dark_level > 0:
         linear = (np.arange(256, dtype=np.float32) / 255) ** np.float32(2.2)
-        kept *= np.minimum(linear.take(brightest) * np.cos(angle) * np.float32(1 / noise.dark_level), 1)
+        # The sensor brings its own light: what counts is how a surface compares with the bright ones around it.
+        white = max(float(linear[int(np.percentile(brightest[::4, ::4], 95, method="nearest"))]), _DIMMEST_WHITE)
+        kept *= np.minimum(linear.take(brightest) * np.cos(angle) * np.float32(1 / white / noise.dark_level), 1)
     facing = gloss * np.exp(-((angle / np.float32(_GLARE_RAD)) ** 2))
     burnt = np.where(image[..., 1] >= _SATURATED, np.minimum(3 * gloss, 1), 0)  # white paper is bright, and no glare
     kept *= 1 - np.float32(noise.glare) * np.maximum(facing, burnt)

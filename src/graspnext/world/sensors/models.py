@@ -85,8 +85,9 @@ class DepthNoise:
     """Gaussian radius of the field that decides on speckle: its size."""
     blotch_px: float = 6.0
     """The same for holes in dark, glossy and steep surfaces."""
-    dark_level: float = 0.004
-    """Linear brightness of the picture, times cos a, below which holes begin; at 0 all is missing."""
+    dark_level: float = 0.008
+    """Linear brightness, as a share of that of the picture's bright surfaces and times cos a, below which holes begin;
+    at 0 all is missing."""
     glare: float = 0.5
     """[0, 1]: share missing where a mirror-like surface faces the camera, or the picture is saturated."""
     gloss_loss: float = 0.5
@@ -237,7 +238,7 @@ _STRUCTURED_LIGHT = DepthNoise(
     edge_growth=0.05,
     edge_holes=0.6,
     edge_step_px=3.0,
-    dark_level=0.012,
+    dark_level=0.02,
     verge_m=0.7,
     glare=0.9,
     gloss_loss=0.7,
