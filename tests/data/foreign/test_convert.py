@@ -122,6 +122,7 @@ def test_views_of_another_size_are_refused(tmp_path: Path) -> None:
 def test_limit(source: Path, tmp_path: Path) -> None:
     assert convert(mgn(source), tmp_path / "out", limit=2).scenes == 2
     assert convert(mgn(source), tmp_path / "out", limit=4, resume=True).kept == 2
+    assert convert(mgn(source), tmp_path / "out", limit=1, resume=True).scenes == 4  # nothing is thrown away
     assert check_dataset(tmp_path / "out") == []
     with pytest.raises(ConfigError, match="limit"):
         convert(mgn(source), tmp_path / "other", limit=0)

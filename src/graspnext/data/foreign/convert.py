@@ -105,12 +105,12 @@ def convert(
     """
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "at least 1")
-    scenes = source.scenes()[:limit]
+    scenes = source.scenes()
     folder = _Folder(source, out, scenes, resume=resume)
     report = ConvertReport(kept=len(folder.done))
     for views, account in folder.accounts.values():
         report.add(views, account)
-    tasks = [_Task(source, scene, folder.size) for scene in scenes if scene.id not in folder.done]
+    tasks = [_Task(source, scene, folder.size) for scene in scenes[:limit] if scene.id not in folder.done]
     try:
         for outcome in watch(iter(run(convert_scene, tasks)), len(tasks)):
             folder.add(outcome)
