@@ -5,33 +5,91 @@ import dataclasses
 import numpy as np
 import pytest
 
+from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.world.containers import sample_container
-from graspnext.world.lighting import color_of_temperature, sample_look
+from graspnext.world.lighting import LEAST_LEVEL, MOODS, WHITE_LUX, LookRanges, color_of_temperature, sample_look
 from graspnext.world.recipes import find_recipe
+from graspnext.world.scene import Look
 
 RECIPE = find_recipe("default")
 
 
-def test_looks_stay_in_range_and_are_never_black() -> None:
+def looks(ranges: LookRanges, count: int = 50) -> list[Look]:
     container = sample_container("tote", rng=np.random.default_rng(0))
-    ranges = RECIPE.look
+    return [sample_look(ranges, container, rng=np.random.default_rng(seed)) for seed in range(count)]
+
+
+def level(look: Look, point: tuple[float, float, float] = (0, 0, 0)) -> float:
+    """Linear display value of white paper lying at a point, by adding up all light without shadows."""
+    lux = look.ambient_lux
+    for light in look.lights:
+        to_light = np.array(light.position) - point
+        if light.kind == "directional":
+            lux += light.intensity * -light.direction[2]
+        else:
+            distance = np.linalg.norm(to_light)
+            lux += light.intensity / distance**2 * to_light[2] / distance
+    return float(lux * look.exposure / WHITE_LUX)
+
+
+def test_even_light_stays_in_its_ranges() -> None:
+    ranges = dataclasses.replace(RECIPE.look, moods={"even": 1.0})
     counts = set()
-    for seed in range(50):
-        look = sample_look(RECIPE.look, container, rng=np.random.default_rng(seed))
+    for look in looks(ranges):
         assert ranges.ambient_lux[0] <= look.ambient_lux <= ranges.ambient_lux[1]
-        assert ranges.exposure[0] <= look.exposure <= ranges.exposure[1]
+        assert ranges.exposure[0] <= look.exposure <= max(ranges.exposure[1], LEAST_LEVEL / 0.4)
         sun, *lamps = look.lights
         assert sun.kind == "directional"
         assert ranges.directional_lux[0] <= sun.intensity <= ranges.directional_lux[1]
-        for light in look.lights:
-            assert np.linalg.norm(light.direction) == pytest.approx(1)
-            assert light.direction[2] < 0
-            assert max(light.color) == pytest.approx(1) and min(light.color) >= 0
         for lamp in lamps:
             lux = lamp.intensity / np.square(lamp.position).sum()
             assert ranges.lamp_lux[0] * 0.999 <= lux <= ranges.lamp_lux[1] * 1.001
         counts.add(len(lamps))
     assert counts == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("mood", sorted(MOODS))
+def test_every_mood_is_readable(mood: str) -> None:
+    ranges = dataclasses.replace(RECIPE.look, moods={mood: 1.0})
+    for look in looks(ranges, 30):
+        assert LEAST_LEVEL * 0.999 <= level(look) < 6
+        assert look.ambient_lux * look.exposure / WHITE_LUX > 0.1  # what lies in shadow is not black
+        for light in look.lights:
+            assert np.linalg.norm(light.direction) == pytest.approx(1)
+            assert light.direction[2] < 0
+            assert max(light.color) == pytest.approx(1) and min(light.color) >= 0
+
+
+def test_moods_differ_as_they_should() -> None:
+    made = {mood: looks(dataclasses.replace(RECIPE.look, moods={mood: 1.0}), 30) for mood in MOODS}
+
+    def lux(mood: str) -> float:
+        return float(np.median([level(look) / look.exposure for look in made[mood]]))
+
+    def warmth(mood: str) -> float:
+        return float(np.median([lamp.color[2] for look in made[mood] for lamp in look.lights[1:]]))
+
+    assert lux("dim") < 0.5 * lux("even")
+    assert warmth("dim") < 0.6 * warmth("even")
+    low_sun = np.array([-look.lights[0].direction[2] for look in made["window"]])
+    assert (low_sun < np.cos(np.radians(49))).all()
+    assert all(len(look.lights) in {4, 7} for look in made["strips"])
+    for look in made["glare"]:  # a patch is bleached: near the lamp, white paper is far beyond white
+        under = (look.lights[1].position[0], look.lights[1].position[1], 0.0)
+        assert level(look, under) > 1.3 and level(look, under) > 1.2 * level(look, (-under[0], -under[1], 0.0))
+
+
+def test_all_moods_come_up() -> None:
+    ranges = LookRanges()
+    assert set(ranges.moods) == set(MOODS)
+    assert {len(look.lights) for look in looks(ranges, 80)} >= {1, 2, 4, 7}
+
+
+def test_bad_moods_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown kind of light 'disco'"):
+        LookRanges(moods={"disco": 1.0})
+    with pytest.raises(ConfigError, match=r"look\.moods"):
+        LookRanges(moods={"even": 0.0})
 
 
 def test_colour_temperature_matches_planck() -> None:

@@ -14,7 +14,7 @@ from graspnext.world.viewpoints import CameraRanges
 
 def test_find_recipe() -> None:
     assert find_recipe("default") is RECIPES["default"]
-    with pytest.raises(UnknownNameError, match="unknown recipe 'big'; choose one of: default, smoke"):
+    with pytest.raises(UnknownNameError, match="unknown recipe 'big'; choose one of: bench, default, paper, smoke"):
         find_recipe("big")
 
 

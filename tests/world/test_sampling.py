@@ -19,7 +19,7 @@ def contents(seed: int, *, novel: bool = False) -> Contents:
 
 
 def test_contents_follow_the_recipe() -> None:
-    sizes, kinds, distinct = [], set(), []
+    sizes, kinds, distinct, fills = [], set(), [], set()
     for seed in range(60):
         drawn = contents(seed)
         low, high = RECIPE.parts_per_scene
@@ -30,9 +30,10 @@ def test_contents_follow_the_recipe() -> None:
         assert not {part.family for part in drawn.parts} & NOVEL_FAMILIES
         sizes.append(len(drawn.order))
         kinds.add(drawn.container.kind)
+        fills.add(drawn.fill)
         distinct.append(len(drawn.parts))
-    assert kinds == {"tote", "carton", "table"}
-    assert min(sizes) < 8 and max(sizes) > 20
+    assert kinds == set(RECIPE.containers) and fills == set(RECIPE.fills)
+    assert min(sizes) == 1 and max(sizes) > 40
     assert min(distinct) == 1 and max(distinct) >= 6
 
 
@@ -50,6 +51,7 @@ def test_parts_fit_and_do_not_overflow() -> None:
         for part in drawn.parts:
             sides = np.sort(np.ptp(part.mesh.vertices, axis=0))
             assert sides[2] < max(x, y) and sides[1] < min(x, y)
+        assert sum(len(drawn.parts[i].hulls) for i in drawn.order) <= 400
         if len(drawn.order) > RECIPE.parts_per_scene[0] and z > 0:
             solid = sum(np.prod(np.ptp(drawn.parts[i].mesh.vertices, axis=0)) for i in drawn.order)
             assert solid < x * y * max(z, 0.02) * 1.2
@@ -59,11 +61,11 @@ def test_too_small_a_container_is_told() -> None:
     tiny = dataclasses.replace(RECIPE, families=("carton",))
     container = sample_container("tote", rng=np.random.default_rng(0))
     part = contents(0).parts[0]
-    small = dataclasses.replace(container, inner_size=(0.01, 0.01, 0.01))
+    small = dataclasses.replace(container, inner_size=(0.01, 0.01, 0.01), cells=())
     assert not fits(part, small) and fits(part, contents(0).container)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("graspnext.world.sampling.sample_container", lambda kind, rng: small)
-        with pytest.raises(SceneError, match="no part of carton fits into"):
+        with pytest.raises(SceneError, match="no room: no part fits into a tote"):
             sample_contents(tiny, novel=False, rng=np.random.default_rng(0))
 
 
@@ -73,3 +75,38 @@ def test_same_seed_same_contents() -> None:
     assert [p.mesh.vertices.tobytes() for p in a.parts] == [p.mesh.vertices.tobytes() for p in b.parts]
     assert a.container.mesh.vertices.tobytes() == b.container.mesh.vertices.tobytes()
     assert a.container.mesh.vertices.tobytes() != other.container.mesh.vertices.tobytes()
+
+
+def test_failed_tries_make_the_next_one_easier() -> None:
+    for seed in range(5):
+        tries = [
+            sample_contents(RECIPE, novel=False, ease=ease, rng=np.random.default_rng(seed)).order for ease in range(4)
+        ]
+        counts = [len(order) for order in tries]
+        assert all(b == max(1, round(counts[0] * (2 / 3) ** ease)) for ease, b in enumerate(counts))
+
+
+def test_fills_set_how_many() -> None:
+    def counts(fill: str) -> list[int]:
+        recipe = dataclasses.replace(RECIPE, fills={fill: 1.0}, containers={"tote": 1.0})
+        return [len(sample_contents(recipe, novel=False, rng=np.random.default_rng(s)).order) for s in range(12)]
+
+    assert max(counts("scattered")) <= 9 < max(counts("pile"))
+    packed = dataclasses.replace(RECIPE, fills={"packed": 1.0}, single_part_probability=0.0)
+    kinds = [sample_contents(packed, novel=False, rng=np.random.default_rng(s)) for s in range(6)]
+    assert all(len(c.parts) <= (len(c.container.cells) or 3) for c in kinds)
+
+
+def test_compartments_take_parts_that_fit_and_few_piles() -> None:
+    trays = dataclasses.replace(RECIPE, containers={"tray": 1.0})
+    fills = []
+    for seed in range(24):
+        try:
+            drawn = sample_contents(trays, novel=False, rng=np.random.default_rng(seed))
+        except SceneError:
+            continue
+        fills.append(drawn.fill)
+        x0, y0, x1, y1 = drawn.container.cells[0]
+        for part in drawn.parts:
+            assert np.ptp(part.mesh.vertices, axis=0).max() < max(x1 - x0, y1 - y0)
+    assert len(fills) > 20 and fills.count("pile") < 0.4 * len(fills)

@@ -29,7 +29,9 @@ Area = tuple[float, float, float, float]
 
 _GAP_M = 0.002
 """Least distance between the boxes around two parts that start side by side."""
-_TRIES = 48
+_TRIES = 32
+"""Places tried for a part in a layer, and how often it is turned before it is left out."""
+_TURNS = 3
 _FLAT_LAYERS = 2
 """Layers of a packed fill where no wall holds them."""
 
@@ -182,25 +184,27 @@ def _scattered(contents: Contents, rng: np.random.Generator) -> list[Start]:
 def _side_by_side(
     contents: Contents, pose: Callable[[Part], Float64Array], gap: float, *, rng: np.random.Generator
 ) -> list[Start]:
-    """Parts one after another at the first of some random places where their rectangle on the floor is free."""
+    """Parts one after another at the first of some random places where their rectangle on the floor is free.
+
+    `gap` is kept between parts; walls may be nearer.
+    """
     x, y, _ = contents.container.inner_size
     areas = np.array(contents.container.cells or ((-x / 2, -y / 2, x / 2, y / 2),))
     placed = np.zeros((0, 4, 2))
     starts: list[Start] = []
     for index in contents.order:
-        part = contents.parts[index]
-        rotation = pose(part)
-        points = np.concatenate(part.hulls) @ rotation.T
-        low, rectangle = points.min(axis=0), _rectangle(points[:, :2], gap / 2)
-        reach_low, reach_high = rectangle.min(axis=0), rectangle.max(axis=0)
-        chosen = areas[rng.integers(len(areas), size=_TRIES)]
-        free_low, free_high = chosen[:, :2] - reach_low, chosen[:, 2:] - reach_high
-        places = free_low + rng.random((_TRIES, 2)) * (free_high - free_low)
-        fitting = (free_high > free_low).all(axis=1)
-        for place in places[fitting]:
-            if not _overlap(rectangle + place, placed):
-                placed = np.concatenate([placed, (rectangle + place)[None]])
-                starts.append(Start(index, np.array([*place, 0.001 - low[2]]), rotation))
+        for _ in range(_TURNS):
+            rotation = pose(contents.parts[index])
+            points = np.concatenate(contents.parts[index].hulls) @ rotation.T
+            body, claim = _rectangle(points[:, :2], _GAP_M / 2), _rectangle(points[:, :2], gap / 2)
+            chosen = areas[rng.integers(len(areas), size=_TRIES)]
+            free_low, free_high = chosen[:, :2] - body.min(axis=0), chosen[:, 2:] - body.max(axis=0)
+            places = free_low + rng.random((_TRIES, 2)) * (free_high - free_low)
+            fitting = places[(free_high > free_low).all(axis=1)]
+            place = next((place for place in fitting if not _overlap(claim + place, placed)), None)
+            if place is not None:
+                placed = np.concatenate([placed, (claim + place)[None]])
+                starts.append(Start(index, np.array([*place, 0.001 - points[:, 2].min()]), rotation))
                 break
     return starts
 
