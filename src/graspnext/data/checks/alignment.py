@@ -25,13 +25,15 @@ MIN_BORDER_PX = 40
 MIN_GAIN = 0.1
 """By how much more of the border must lie at edges elsewhere: of 40 px, two standard deviations of a fair share."""
 MIN_VIEW_BORDER_PX = 200
-MIN_VIEW_SHARE = 0.5
-"""Smallest share of all borders of a view that lie at depth edges; 0.98 at least over 80 generated views."""
+MIN_VIEW_SHARE = 0.6
+"""Smallest share of all borders of a view that lie at depth edges, here or after a shift: 0.9 at least over 80
+generated views, 0.3 at most for the depth of another view."""
 MIN_PICTURE_GAIN = 1.15
 """How much steeper the picture is on a shifted copy of all borders than on themselves, to call it shifted."""
 MIN_PICTURE_CONTRAST = 1.1
 """Steepness of the picture on the borders over that around them: 1 for the picture of another view, 1.6 at least over
 80 generated views."""
+_GOLDEN_RATIO = 0.6180339887498949
 _MIN_EDGE_M = 3e-4
 """Bend of depth within two pixels that counts as an edge; six times the rounding of the depth file."""
 _NOISE_FACTOR = 6.0
@@ -58,7 +60,7 @@ class Fit:
 
 
 def border(mask: BoolArray, limit: int = 500) -> Int64Array:
-    """Pixels (N, 2) row, column of a mask (H, W) beside a pixel outside it, at most about `limit`, evenly.
+    """Pixels (N, 2) row, column of a mask (H, W) beside a pixel outside it, at most `limit`.
 
     The image's own border is none.
     """
@@ -68,7 +70,15 @@ def border(mask: BoolArray, limit: int = 500) -> Int64Array:
     padded = np.pad(crop, 1, constant_values=True)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     found: Int64Array = np.argwhere(crop & ~inner) + np.array([top, left])  # (N, 2)
-    return found[:: 1 + len(found) // limit]
+    return thinned(found, limit)
+
+
+def thinned(pixels: Int64Array, limit: int) -> Int64Array:
+    """At most `limit` of the pixels (N, 2), evenly; every second of a border in rows would be its left side alone."""
+    if len(pixels) <= limit:
+        return pixels
+    places = np.arange(limit) * _GOLDEN_RATIO % 1  # spreads evenly, with no period that rows could share
+    return pixels[np.unique((places * len(pixels)).astype(np.int64))]
 
 
 def depth_edges(depth_m: Float32Array) -> tuple[BoolArray, bool]:

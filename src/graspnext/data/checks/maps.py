@@ -20,6 +20,7 @@ from graspnext.data.checks.alignment import (
     fit,
     shifted,
     steepness,
+    thinned,
 )
 from graspnext.data.checks.findings import REMAKE, Findings
 from graspnext.data.checks.instances import Masks
@@ -106,14 +107,16 @@ def _alignment(
 ) -> None:
     """Masks against the edges of depth: all together, then each by itself."""
     edges, clean = depth_edges(depth_m)
-    whole = _thinned(borders)
+    whole = _together(borders)
+    if clean and len(whole) >= MIN_VIEW_BORDER_PX:
+        found = fit(whole, edges)
+        if max(found.here, found.elsewhere) < MIN_VIEW_SHARE:
+            problem = f"only {found.here:.0%} of the masks' borders lie at an edge of the depth: it is of another view"
+            findings.say(files["depth"], "", problem, REMAKE)
+            return
     shift = shifted(whole, edges) if len(borders) > 1 else None
     if shift is not None:
         findings.say(files["labels"], "instances", _moved("the masks' borders fit", "depth", shift), REMAKE)
-        return
-    if clean and len(whole) >= MIN_VIEW_BORDER_PX and (share := fit(whole, edges).here) < MIN_VIEW_SHARE:
-        problem = f"only {share:.0%} of the masks' borders lie at an edge of the depth: it is of another view"
-        findings.say(files["depth"], "", problem, REMAKE)
         return
     for index, pixels in borders.items():
         shift = shifted(pixels, edges)
@@ -124,7 +127,7 @@ def _alignment(
 
 def _picture(findings: Findings, files: dict[str, str], borders: dict[int, Int64Array], image: UInt8Array) -> None:
     """All borders together against the picture's: single ones may be lost in print or shade."""
-    whole = _thinned(borders)
+    whole = _together(borders)
     if len(whole) < MIN_VIEW_BORDER_PX:
         return
     found = fit(whole, steepness(image))
@@ -135,9 +138,8 @@ def _picture(findings: Findings, files: dict[str, str], borders: dict[int, Int64
         findings.say(files["rgb"], "", problem, REMAKE)
 
 
-def _thinned(borders: dict[int, Int64Array]) -> Int64Array:
-    whole = np.concatenate([*borders.values(), np.zeros((0, 2), dtype=np.int64)])
-    return whole[:: 1 + len(whole) // _BORDER_LIMIT_PX]
+def _together(borders: dict[int, Int64Array]) -> Int64Array:
+    return thinned(np.concatenate([*borders.values(), np.zeros((0, 2), dtype=np.int64)]), _BORDER_LIMIT_PX)
 
 
 def _moved(what: str, target: str, shift: tuple[int, int]) -> str:
