@@ -89,9 +89,44 @@ def test_show_says_what_is_wrong_with_the_folder(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.mark.parametrize("words", [[], ["check"], ["show"]])
+@pytest.mark.parametrize("words", [[], ["check"], ["show"], ["report"]])
 def test_help_has_examples(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["data", *words, "--help"])
     assert end.value.code == 0
     assert f"graspnext data {words[0] if words else 'check'} " in capsys.readouterr().out
+
+
+def test_workers_and_progress_change_nothing(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tiny_dataset), "--workers", "2"]) == 0
+    assert capsys.readouterr().out == "10 scenes, 20 views: no faults\n"
+
+
+def test_report_writes_a_page_and_its_numbers(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, numbers = tmp_path / "report.html", tmp_path / "numbers.json"
+    assert main(["data", "report", str(tiny_dataset), "--out", str(page), "--json", str(numbers)]) == 0
+    assert capsys.readouterr().out == f"{page}: 10 scenes, 20 views\n"
+    html = page.read_text()
+    assert html.startswith("<!DOCTYPE html>")
+    assert html.count("<img") > 4
+    assert json.loads(numbers.read_text())["counts"]["views"] == 20
+    again = tmp_path / "again.html"
+    assert main(["data", "report", str(tiny_dataset), "--out", str(again)]) == 0
+    assert again.read_text() == html
+
+
+@pytest.mark.parametrize("words", [["--out", "report.pdf"], ["--out", "r.html", "--sample", "0"]])
+def test_report_refuses_bad_values(tiny_dataset: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(["data", "report", str(tiny_dataset), *words])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_report_says_what_is_wrong_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "report", str(tmp_path), "--out", str(tmp_path / "x.html")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

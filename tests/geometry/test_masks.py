@@ -30,6 +30,11 @@ def test_decode_inverts_pycocotools(mask: np.ndarray) -> None:
     assert np.array_equal(masks.decode(mask.shape, theirs["counts"].decode()), mask)
 
 
+@given(MASKS)
+def test_area_is_the_number_of_pixels(mask: np.ndarray) -> None:
+    assert masks.area(mask.shape, str(masks.encode(mask)["counts"])) == np.count_nonzero(mask)
+
+
 def test_large_blobs_round_trip() -> None:
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:1200, :1200]
