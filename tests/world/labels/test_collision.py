@@ -103,7 +103,7 @@ def test_a_wall_blocks_as_far_as_the_bodys_radius_reaches(shop, tilt: float) -> 
     points = slope[:3, 3] + 0.01 * normal + (slope[:3, :3] @ np.outer([1.0, 0, 0], distance)).T
     reach = points[:, 0] + top * np.sin(tilt) + cup.tool_radius_m * np.cos(tilt)
     found = tool_is_free(solid, np.zeros(201, int), points, np.tile(normal, (201, 1)), cup)
-    sure = np.abs(reach - 0.15) > 0.0017  # eight lines round the side: R (1 - cos(pi / 8)) at most
+    sure = np.abs(reach - 0.15) > 0.0017  # lines round the side: R (1 - cos(pi / 12)) at most
     sure &= distance < 0.133  # the lip on the plate
     assert (found == (reach < 0.15))[sure].all()
     assert 10 < found[sure].sum() < sure.sum()
@@ -159,7 +159,7 @@ def test_a_free_tool_holds_no_point_of_a_neighbour(shop, seed: int) -> None:
         volume.append(np.stack([r * np.cos(a), r * np.sin(a), rng.uniform(low, high, count)], axis=1))
     places = np.concatenate(volume) + np.array([0, 0, 0.04])
     depth = (sides / 2 - np.abs((places - T[:3, 3]) @ T[:3, :3])).min(axis=1)  # how deep in the neighbour
-    inside = bool((depth > 0.003).any())
+    inside = bool((depth > 0.006).any())  # a corner may reach in between two of the twelve lines
     found = free(shop, [own, (shop.box(*sides), T)], (0, 0, 0.04), cup=cup)
     if inside:
         assert not found

@@ -276,6 +276,23 @@ def test_the_map_is_close_to_the_physics_at_every_pixel(shop, seed: int) -> None
     assert (error > 0.25).mean() < 0.01
 
 
+def test_the_far_leg_of_a_bend_has_its_scores_too(shop) -> None:
+    # Along the part's own axes the near leg hides the far one; along the far one's normals nothing is in the way.
+    legs = [
+        trimesh.creation.cylinder(radius=0.035, height=0.2, sections=64, transform=shop.pose((x, y, 0)))
+        for x, y in ((0.08, 0.004), (-0.08, -0.004))
+    ]
+    bridge = trimesh.creation.box(extents=(0.18, 0.03, 0.02), transform=shop.pose((0, 0, -0.09)))
+    part = shop.part(trimesh.boolean.union([*legs, bridge], engine="manifold"), mass=0.01)
+    lying = shop.pose((0, 0, 0.3), (1, 0, 0), np.pi / 2) @ shop.pose((0, 0, 0), (0, 0, 1), 0.6)
+    scene = shop.scene([(part, lying)], [shop.above(0.8, (300, 300), 450.0)])
+    labels = SceneLabeller(scene, CUP, 1).label(0)
+    expected = at_every_pixel(scene, 0, labels, CUP)
+    error = np.abs(labels.suction - expected)[labels.instance_ids > 0]
+    assert (expected > 0.2).sum() > 1000
+    assert (error > 0.2).mean() < 0.02  # without what is behind: 0.07
+
+
 def test_a_view_does_not_depend_on_the_others_nor_on_what_was_labelled_before(shop) -> None:
     whole = heap(shop, 3)
     labeller = SceneLabeller(whole, CUP, 1)

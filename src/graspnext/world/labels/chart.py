@@ -1,7 +1,8 @@
-"""Six maps of a part's surface, one along each axis of its frame, like the drawings of six sides.
+"""Maps of a part's surface, along each axis of its frame from both ends, like the drawings of six sides.
 
-A place on the surface belongs to the map that its normal points at most. The maps' nodes form regular grids of one
-step, numbered through all six, so that whatever is worked out for a node (what lies there, its seal) is worked out
+A place on the surface belongs to the side that its normal points at most. Each side has two maps: what is seen first,
+and what is seen behind that, as the far leg of a U is behind the near one. The maps' nodes form regular grids of one
+step, numbered through all maps, so that whatever is worked out for a node (what lies there, its seal) is worked out
 once, whichever placement, view or cup asks first.
 """
 
@@ -11,12 +12,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from graspnext.types import Float32Array, Float64Array, Int32Array, Int64Array
+from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from graspnext.world.labels.surface import PartSurface, part_surface
 from graspnext.world.scene import Part
 
-SIDES = 6
-"""Side 2 k looks at the part along its axis k from the positive end, side 2 k + 1 from the negative one."""
+_ENDS = 6
+MAPS = 2 * _ENDS
+"""Map 2 k looks at the part along its axis k from the positive end, map 2 k + 1 from the negative one; maps 6 to 11
+show what lies behind what maps 0 to 5 show."""
+_PAST_M = 1e-5
+"""A ray goes on this far behind what it has met."""
 STEP_M = 1e-3
 """Distance of neighbouring nodes."""
 COARSEST = 4
@@ -41,34 +46,34 @@ class PartChart:
         self.step_m = max(STEP_M, float(size.max()) / _MOST_STEPS)
         nodes = np.ceil(size / (self.step_m * COARSEST) + 1e-9).astype(np.int64) * COARSEST + 1  # (3,) along each axis
         self._first = (self._low + self._high) / 2 - (nodes - 1) / 2 * self.step_m  # (3,) coordinates of node 0
-        axis = np.arange(SIDES) // 2
-        self._axes: Int64Array = np.stack([axis, (axis + 1) % 3, (axis + 2) % 3], axis=1)  # (6, 3) up, row, column
-        self._sign: Float64Array = np.where(np.arange(SIDES) % 2, -1.0, 1.0)
+        axis = np.arange(MAPS) % _ENDS // 2
+        self._axes: Int64Array = np.stack([axis, (axis + 1) % 3, (axis + 2) % 3], axis=1)  # (12, 3) up, row, column
+        self._sign: Float64Array = np.where(np.arange(MAPS) % 2, -1.0, 1.0)
         self.rows: Int64Array = nodes[self._axes[:, 1]]
         self.columns: Int64Array = nodes[self._axes[:, 2]]
-        """(6,) nodes of each side; row i, column j of side d is node `starts[d] + i * columns[d] + j`."""
+        """(12,) nodes of each map; row i, column j of map d is node `starts[d] + i * columns[d] + j`."""
         self.starts: Int64Array = np.concatenate([[0], np.cumsum(self.rows * self.columns)])
-        """(7,) first node of each side, and their number."""
+        """(13,) first node of each map, and their number."""
         self._face: Int32Array = np.full(self.starts[-1], _UNTRACED, dtype=np.int32)
         self._height: Float32Array = np.full(self.starts[-1], np.nan, dtype=np.float32)
 
     def axis_directions(self) -> Float64Array:
-        """(6, 3) unit vectors from the part towards each side."""
-        directions = np.zeros((SIDES, 3))
-        directions[np.arange(SIDES), self._axes[:, 0]] = self._sign
+        """(12, 3) unit vectors from the part towards the eye of each map."""
+        directions = np.zeros((MAPS, 3))
+        directions[np.arange(MAPS), self._axes[:, 0]] = self._sign
         return directions
 
     def sides(self, normals: Float64Array) -> Int64Array:
-        """The side (N,) that each normal (N, 3) points at most."""
+        """The side (N,), 0 to 5, that each normal (N, 3) points at most."""
         axis = np.abs(normals).argmax(axis=1)
         return np.asarray(axis * 2 + (normals[np.arange(len(normals)), axis] < 0), dtype=np.int64)
 
     def trace(self, nodes: Int64Array) -> tuple[Int32Array, Float32Array]:
-        """What a side sees at its nodes (N,).
+        """What the maps show at their nodes (N,).
 
         Returns:
             face (N,) of the part's mesh, -1 where there is none or one too steep, and height (N,) in metres: the
-            coordinate along the side's axis, NaN where there is no face.
+            coordinate along the map's axis, NaN where there is no face.
         """
         new = np.unique(nodes[self._face[nodes] == _UNTRACED])
         if new.size:
@@ -80,13 +85,30 @@ class PartChart:
             origins[rows, up] = outside
             directions = np.zeros_like(origins)
             directions[rows, up] = -self._sign[side]
-            hits = self.surface.tracer.hits(origins, directions)
-            facing = self.surface.face_normals[hits.face][rows, up] * self._sign[side]
-            seen = (hits.face >= 0) & (facing > _STEEPEST)
-            self._face[new] = np.where(seen, hits.face, _NOTHING)
-            height = self._sign[side] * outside - hits.distance
-            self._height[new] = np.where(seen, height, np.nan)
+            face, distance = self._first_hits(origins, directions, side >= _ENDS)
+            facing = self.surface.face_normals[face][rows, up] * self._sign[side]
+            seen = (face >= 0) & (facing > _STEEPEST)
+            self._face[new] = np.where(seen, face, _NOTHING)
+            self._height[new] = np.where(seen, self._sign[side] * outside - distance, np.nan)
         return self._face[nodes], self._height[nodes]
+
+    def _first_hits(
+        self, origins: Float64Array, directions: Float64Array, behind: BoolArray
+    ) -> tuple[Int32Array, Float64Array]:
+        """What rays (N,) along an axis meet first, or where `behind` (N,), what faces them next after that."""
+        hits = self.surface.tracer.hits(origins, directions)
+        face, distance = hits.face.copy(), hits.distance.astype(np.float64)
+        going = np.flatnonzero(behind & (face >= 0))
+        face[behind & (face < 0)] = _NOTHING
+        for _ in range(3):  # out of what was met, and into the next; once more for a touching face
+            starts = origins[going] + directions[going] * (distance[going] + _PAST_M)[:, None]
+            hits = self.surface.tracer.hits(starts, directions[going])
+            face[going] = hits.face
+            distance[going] += _PAST_M + hits.distance
+            across = np.einsum("nd,nd->n", self.surface.face_normals[hits.face], directions[going])
+            going = going[(hits.face >= 0) & (across >= 0)]
+        face[going] = _NOTHING
+        return face, distance
 
     def points(self, nodes: Int64Array) -> Float64Array:
         """Where the surface is at nodes (N,) that have a face: (N, 3) part frame, metres."""
@@ -97,7 +119,7 @@ class PartChart:
         return places
 
     def side_of(self, nodes: Int64Array) -> Int64Array:
-        """The side (N,) of each node."""
+        """The map (N,) of each node."""
         return np.asarray(np.searchsorted(self.starts, nodes, side="right") - 1, dtype=np.int64)
 
     def _places(self, nodes: Int64Array, side: Int64Array) -> Float64Array:
@@ -126,13 +148,14 @@ class PartChart:
         """
         result = np.zeros(len(points), dtype=np.float32)
         sides = self.sides(normals)
-        for side in range(SIDES):
-            index = np.flatnonzero(sides == side)
-            if index.size and values[self.starts[side] : self.starts[side + 1]].any():
-                result[index] = self._on_side(side, values, heights, points[index], normals[index])
+        for number in range(MAPS):
+            index = np.flatnonzero(sides == number % _ENDS)
+            if index.size and values[self.starts[number] : self.starts[number + 1]].any():
+                found = self._on_map(number, values, heights, points[index], normals[index])
+                result[index] = np.maximum(result[index], found)  # a point lies on one map's surface, if on any
         return result
 
-    def _on_side(
+    def _on_map(
         self, side: int, values: Float32Array, heights: Float32Array, points: Float64Array, normals: Float64Array
     ) -> Float32Array:
         up, across, along = self._axes[side]

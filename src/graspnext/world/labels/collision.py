@@ -11,7 +11,7 @@ from graspnext.world.labels.rays import Tracer
 from graspnext.world.labels.surface import tangents
 from graspnext.world.scene import Scene
 
-_BODY_RAYS = 8
+_BODY_RAYS = 12
 """Lines along the body's side, and spokes of its lower end."""
 _LIP_RAYS = ((1.0, 12), (0.5, 4))
 """Rings under the cup: share of its radius, rays."""
@@ -54,8 +54,8 @@ def tool_is_free(
 
     The cup, one radius high, must see nothing but its own part: the first thing under rays from its upper end is
     that part, on the lip and half-way inside. The body behind it is a stack of cylinders (`CupConfig.body`), each
-    as long as it is and as far as the tool comes in and goes out: whatever crosses its axis, eight lines along its
-    side or eight spokes of its lower end blocks it, be it another part, the part itself, or the container. As the
+    as long as it is and as far as the tool comes in and goes out: whatever crosses its axis, twelve lines along its
+    side or twelve spokes of its lower end blocks it, be it another part, the part itself, or the container. As the
     axis is also the way in, a free tool has a free approach.
 
     Args:

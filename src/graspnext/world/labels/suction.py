@@ -15,7 +15,7 @@ import numpy as np
 from graspnext.geometry import rotations
 from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from graspnext.world.cup import CupConfig
-from graspnext.world.labels.chart import COARSEST, SIDES, PartChart, part_chart
+from graspnext.world.labels.chart import COARSEST, MAPS, PartChart, part_chart
 from graspnext.world.labels.collision import SceneSolid, tool_is_free
 from graspnext.world.labels.refine import Grids, fill, refine
 from graspnext.world.labels.seal import seal_scores
@@ -111,13 +111,13 @@ class SuctionScorer:
         return scores
 
     def _grids(self, liftable: list[bool]) -> Grids:
-        """Those sides of the charts on which a pixel inside the cone can lie."""
+        """Those maps of the charts on which a pixel inside the cone can lie."""
         starts, rows, columns = [], [], []
         # A normal is at most 54.7 degrees off its side's axis.
         lowest = np.cos(min(np.pi, np.arccos(3**-0.5) + self._cup.approach_cone_rad))
         for index, chart in enumerate(self._charts):
-            up = chart.axis_directions() @ self._turns[index][2]  # (6,) world z of each side's axis
-            for side in range(SIDES):
+            up = chart.axis_directions() @ self._turns[index][2]  # (12,) world z of each map's axis
+            for side in range(MAPS):
                 if liftable[index] and up[side] >= lowest:
                     starts.append(self._ends[index] + chart.starts[side])
                     rows.append(chart.rows[side])
