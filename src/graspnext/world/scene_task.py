@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from graspnext.data.format import LogEntry
 from graspnext.data.writer import EncodedScene, encode_scene
 from graspnext.errors import SceneError
+from graspnext.world.clutter import sample_props, surroundings
 from graspnext.world.labels.view import SceneLabeller
 from graspnext.world.lighting import sample_look
 from graspnext.world.physics import settle
@@ -91,6 +93,7 @@ def make_files(task: SceneTask) -> SceneResult:
             encoded = _encode(task, scene, len(problems), seconds)
         except SceneError as error:
             problems.append(str(error))
+    _give_back_memory()
     log = LogEntry(
         scene=scene_id(task.index),
         attempts=len(problems) + (encoded is not None),
@@ -99,6 +102,12 @@ def make_files(task: SceneTask) -> SceneResult:
         memory_mb=memory_mb(),
     )
     return SceneResult(task.index, encoded, log)
+
+
+def _give_back_memory() -> None:
+    """Let the C library return what the renderer freed: in pieces between what it keeps, it would pile up."""
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory_mb() -> float:
@@ -116,7 +125,7 @@ def _try_scene(recipe: Recipe, seed: int, index: int, problems: list[str], secon
         rng = np.random.default_rng(np.random.SeedSequence([seed, index, attempt]))
         try:
             with _timed(seconds, "sampling"):
-                contents = sample_contents(recipe, novel=recipe.is_novel(index), rng=rng)
+                contents = sample_contents(recipe, novel=recipe.is_novel(index), ease=attempt, rng=rng)
             with _timed(seconds, "physics"):
                 placements = settle(contents, rng=rng)
             with _timed(seconds, "sampling"):
@@ -125,11 +134,14 @@ def _try_scene(recipe: Recipe, seed: int, index: int, problems: list[str], secon
                 cameras = sample_cameras(
                     recipe.camera, contents.container, sensor, views=recipe.views, image_size=recipe.image_size, rng=rng
                 )
+                around = surroundings(contents, cameras, placements)
+                props = sample_props(recipe.clutter, around, rng=rng)
         except SceneError as error:
             problems.append(str(error))
             continue
         return Scene(
             *(scene_id(index), contents.parts, placements, contents.container, contents.floor, look, cameras),
+            props=props,
             sensor=sensor,
         )
     return None
@@ -148,7 +160,7 @@ def _encode(task: SceneTask, scene: Scene, attempt: int, seconds: dict[str, floa
     with _timed(seconds, "render"):
         images = [renderer.render(scene, view) for view in range(len(scene.cameras))]
     with _timed(seconds, "labels"):
-        labeller = SceneLabeller(scene, recipe.cup, recipe.min_visible_px)
+        labeller = SceneLabeller(scene, recipe.cup, recipe.min_visible_px, recipe.more_cups)
         labels = [labeller.label(view) for view in range(len(scene.cameras))]
     with _timed(seconds, "sensor"):
         seeds = [np.random.SeedSequence([task.seed, task.index, attempt, view, _SENSOR]) for view in range(len(images))]

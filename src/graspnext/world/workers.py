@@ -25,8 +25,10 @@ Result = TypeVar("Result")
 
 MAX_DEATHS = 3
 """Worker processes that a task may take with it."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
 """Read by numeric libraries and by Mesa's software rasteriser when they load."""
+_MEMORY = {"MALLOC_ARENA_MAX": "1"}
+"""The renderer's threads come and go; with heaps of their own, what they free would stay with the process."""
 _PR_SET_PDEATHSIG = 1
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -114,7 +116,8 @@ class _Pool(Generic[Task, Result]):
         context = multiprocessing.get_context("spawn")  # a fork would copy native threads' locks
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(self._function, theirs, os.getpid()), daemon=True)
-        with _thread_limits(max(1, usable_cores() // self._size)):
+        threads = str(max(1, usable_cores() // self._size))
+        with _environment({**dict.fromkeys(_THREAD_VARIABLES, threads), **_MEMORY}):
             process.start()
         theirs.close()
         worker = _Worker(process, ours, task, self._renew_after)
@@ -187,10 +190,10 @@ def unwrap(kind: str, content: Any) -> Any:
 
 
 @contextmanager
-def _thread_limits(threads: int) -> Iterator[None]:
+def _environment(values: dict[str, str]) -> Iterator[None]:
     """Environment that a process started here inherits."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
