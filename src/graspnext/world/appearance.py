@@ -198,7 +198,7 @@ def weave(color: Color, size: tuple[int, int], *, rng: np.random.Generator) -> U
 
 def cardboard(size: tuple[int, int], *, rng: np.random.Generator) -> UInt8Array:
     """Brown (sometimes white) board with faint flutes and fibres."""
-    base: Color = (214, 208, 198) if rng.random() < 0.15 else _shift((184, 146, 104), 16, rng=rng)
+    base: Color = (214, 208, 198) if rng.random() < 0.15 else _shift((184, 146, 104), 9, rng=rng)
     flutes = 5 * np.sin(np.arange(size[1]) * 2 * np.pi / 8)[None, :, None]
     return np.asarray(np.clip(speckle(base, size, 0.35, rng=rng) + flutes, 0, 255), dtype=np.uint8)
 

@@ -54,7 +54,7 @@ class Recipe:
     )
     """Kind of container -> weight."""
     fills: dict[str, float] = field(
-        default_factory=lambda: {"pile": 0.5, "packed": 0.18, "layer": 0.16, "scattered": 0.16}
+        default_factory=lambda: {"pile": 0.54, "packed": 0.2, "layer": 0.13, "scattered": 0.13}
     )
     """How the parts come into it -> weight. Things are heaped into a tray with compartments a quarter as often."""
     scenes: int = 100

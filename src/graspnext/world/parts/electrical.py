@@ -182,7 +182,7 @@ def _gasket(*, rng: np.random.Generator) -> Solid:
     ring = revolve(np.array([[bore, -t / 2], [r, -t / 2], [r, t / 2], [bore, t / 2]]), segments=36, wedges=12).hulls
     tabs: list[Float64Array] = []
     for b in angles:
-        near = np.abs((a - b + np.pi) % (2 * np.pi) - np.pi) < 0.32
+        near = np.abs((a - b + np.pi) % (2 * np.pi) - np.pi) < 0.45
         flat = outline[near]
         inner = 0.92 * r * flat / np.linalg.norm(flat, axis=1, keepdims=True)
         rim = np.concatenate([flat, inner])

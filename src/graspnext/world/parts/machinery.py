@@ -33,7 +33,8 @@ def etched(color: Color, texts: int, *, rng: np.random.Generator) -> Skin:
 
 
 def _tube(inner: float, outer: float, low: float, high: float, wedges: int = 8) -> tuple[Float64Array, ...]:
-    """Convex pieces of a pipe around z."""
+    """Convex pieces of a pipe around z, their outline drawn around the circle so that they cover any polygon in it."""
+    outer = outer / np.cos(np.pi / 24)
     return revolve(
         np.array([[inner, low], [outer, low], [outer, high], [inner, high]]), segments=24, wedges=wedges
     ).hulls
@@ -46,7 +47,12 @@ def _hexagon(across: float, height: float, bore: float = 0.0) -> Solid:
     if not bore:
         return extrude([outer], height)
     round_ = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    return extrude([outer, (bore * np.stack([np.cos(round_), np.sin(round_)], axis=1))[::-1]], height)
+    made = extrude([outer, (bore * np.stack([np.cos(round_), np.sin(round_)], axis=1))[::-1]], height)
+    inner = bore * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    sectors = [np.concatenate([c[[k, (k + 1) % 6]] for c in (outer, inner)]) for k in range(6)]
+    ends = (-height / 2, height / 2)
+    hulls = tuple(np.concatenate([np.column_stack([flat, np.full(4, z)]) for z in ends]) for flat in sectors)
+    return Solid(made.vertices, made.faces, made.uv, hulls)
 
 
 def bearing(name: str, rng: np.random.Generator) -> Part:
@@ -78,7 +84,7 @@ def bearing(name: str, rng: np.random.Generator) -> Part:
     cells: list[Cell] = [face, side, side, side, face, side, side, side]
     members = [revolve(profile, segments=30, cells=cells) for profile in profiles]
     if open_balls:
-        count, radius = int(rng.integers(7, 10)), 0.29 * gap
+        count, radius = int(rng.integers(7, 10)), min(0.29 * gap, 0.95 * half)
         place = (lips[0] + lips[1]) / 2
         for a in 2 * np.pi * np.arange(count) / count:
             ball = ellipsoid((radius,) * 3, rows=6, columns=9).painted(middle)
@@ -118,9 +124,9 @@ def fitting(name: str, rng: np.random.Generator) -> Part:
     flats = 2.4 * max(r, R)
     hexagon = _hexagon(flats, hex_h, bore)
     barb_solid = revolve(np.array(barb), segments=20)
-    barb_solid = Solid(barb_solid.vertices, barb_solid.faces, barb_solid.uv, _tube(bore, r, 0, top))
+    barb_solid = Solid(barb_solid.vertices, barb_solid.faces, barb_solid.uv, _tube(bore, 1.06 * r, 0, top))
     thread_solid = revolve(np.array(thread), segments=20)
-    thread_solid = Solid(thread_solid.vertices, thread_solid.faces, thread_solid.uv, _tube(bore, 0.96 * R, 0, thread_l))
+    thread_solid = Solid(thread_solid.vertices, thread_solid.faces, thread_solid.uv, _tube(bore, R, 0, thread_l))
     plastic = chance(0.3, rng=rng)
     color = sample_color(rng=rng) if plastic else ((206, 172, 98), STEEL, (214, 214, 212))[int(rng.integers(3))]
     finish = "plastic" if plastic else "polished"
@@ -142,9 +148,6 @@ def fitting(name: str, rng: np.random.Generator) -> Part:
         members[2] = members[2].moved((0, 0, -0.25 * flats + hex_h / 2))
     else:
         barb_up = barb_solid.moved((0, 0, 0), turn(0, np.pi)).moved((0, 0, top + hex_h / 2 - 0.02 * r))
-        hexagon = Solid(
-            hexagon.vertices, hexagon.faces, hexagon.uv, _tube(bore, 0.52 * flats, -hex_h / 2, hex_h / 2, 6)
-        )
         members = [hexagon, barb_up, lower]
     solid = join(members).painted(atlas.cells[0])
     density = between(1000, 1400, rng=rng) if plastic else between(7500, 8500, rng=rng)
@@ -214,15 +217,17 @@ def valve(name: str, rng: np.random.Generator) -> Part:
             ]
             end = cut(plate, holes)
         else:
-            nut = _hexagon(2.5 * r, 0.9 * r, bore)
-            end = Solid(nut.vertices, nut.faces, nut.uv, _tube(bore, 1.3 * r, -0.45 * r, 0.45 * r, 6))
+            end = _hexagon(2.5 * r, 0.9 * r, bore)
         members.append(end.painted(atlas.cells[0]).moved((0, 0, 0), _ALONG_X).moved((s * (length / 2 - 0.2 * r), 0, 0)))
     drill = rod(bore, 4 * r, 24).moved((0, 0, 0), _ALONG_X)
-    around = tuple(hull @ _ALONG_X.T for hull in _tube(bore, 1.4 * r, -0.8 * r, 0.8 * r, 6))
+    steps = _tube(bore, 1.45 * r, -0.6 * r, 0.6 * r, 6) + _tube(bore, 1.32 * r, -1.05 * r, 1.05 * r, 6)
+    around = tuple(hull @ _ALONG_X.T for hull in steps)
     collar = cut(ellipsoid((1.45 * r,) * 3, rows=10, columns=16), [drill], hulls=around)
     members.append(collar.painted(atlas.cells[0]))
     neck = between(1.9, 2.6, rng=rng) * r
-    members.append(cut(rod(0.75 * r, neck, 16).moved((0, 0, neck / 2)), [drill]).painted(atlas.cells[0]))
+    above = rod(0.75 * r, neck - bore, 16).moved((0, 0, (neck + bore) / 2)).hulls  # the bore stays free
+    bonnet = cut(rod(0.75 * r, neck, 16).moved((0, 0, neck / 2)), [drill], hulls=above)
+    members.append(bonnet.painted(atlas.cells[0]))
     members.append(_hexagon(1.8 * r, 0.6 * r).painted(atlas.cells[2]).moved((0, 0, 0.8 * neck)))
     members.append(rod(0.25 * r, 1.2 * r, 12).painted(atlas.cells[2]).moved((0, 0, neck + 0.5 * r)))
     top = neck + 1.0 * r
@@ -290,16 +295,16 @@ def shaft(name: str, rng: np.random.Generator) -> Part:
 def spring(name: str, rng: np.random.Generator) -> Part:
     """A coil spring, close-wound or nearly so; hollow inside."""
     wire = size_between(0.0011, 0.003, rng=rng)
-    R, turns = wire * between(3.2, 5.5, rng=rng), int(rng.integers(7, 12))
+    R, turns = wire * between(3.2, 5.5, rng=rng), int(rng.integers(6, 10))
     pitch = 2 * wire * between(1.01, 1.05, rng=rng)
-    t = np.linspace(0, 2 * np.pi * turns, 12 * turns + 1)
+    t = np.linspace(0, 2 * np.pi * turns, 14 * turns + 1)
     path = np.stack([R * np.cos(t), R * np.sin(t), pitch * t / (2 * np.pi)], axis=1)
     coil = sweep(path, circles(np.full(len(t), wire), 8), pieces=1)
     height = float(path[-1, 2])
     color: Color = ((150, 152, 156), (196, 199, 202), (70, 70, 74), (200, 170, 90))[int(rng.integers(4))]
     atlas = make_skin_atlas([skin_of(color, (32, 64), rough=0.9)])
-    solid = Solid(
-        coil.vertices, coil.faces, coil.uv, _tube(R - wire, R + wire, -0.6 * wire, height + 0.6 * wire)
-    ).painted(atlas.cells[0])
+    solid = Solid(coil.vertices, coil.faces, coil.uv, _tube(R - wire, R + wire, -wire, height + wire)).painted(
+        atlas.cells[0]
+    )
     stuff = Stuff(atlas.material("metal", rng=rng), 7850.0, between(0.2, 0.35, rng=rng))
     return part_of(name, "spring", solid, stuff)
