@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from graspnext.errors import ConfigError, UnknownNameError
-from graspnext.world.parts.families import FAMILIES, NOVEL_FAMILIES, TRAIN_FAMILIES, sample_part
+from graspnext.world.parts.families import FAMILIES, INDUSTRIAL_FAMILIES, NOVEL_FAMILIES, TRAIN_FAMILIES, sample_part
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.profiles import bracket_outline
 from graspnext.world.parts.shapes import Solid, cuboid, ellipsoid, extrude, revolve, turn
@@ -13,7 +13,7 @@ from graspnext.world.parts.solid import Physics, Stuff, make_part, part_of
 from graspnext.world.scene import Material, Mesh, Part
 
 GREY = Material((0.2, 0.2, 0.2), 0.5, 0.0)
-HOLLOW = {"ring", "tube", "nut"}
+HOLLOW = {"ring", "tube", "nut", "bearing", "spring", "seal", "cable"}
 
 
 def merged(part: Part) -> trimesh.Trimesh:
@@ -72,8 +72,15 @@ def test_same_seed_same_bytes(family: str) -> None:
     assert a.mesh.vertices.tobytes() == b.mesh.vertices.tobytes()
     assert a.mesh.faces.tobytes() == b.mesh.faces.tobytes()
     assert a.inertia.tobytes() == b.inertia.tobytes() and a.mass_kg == b.mass_kg
-    if a.material.texture is not None and b.material.texture is not None:
-        assert a.material.texture.tobytes() == b.material.texture.tobytes()
+    looks = [[part.material, *(prop.material for prop in part.inside)] for part in (a, b)]
+    for one, two in zip(*looks, strict=True):
+        for name in ("texture", "orm", "normals"):
+            first, second = getattr(one, name), getattr(two, name)
+            assert (first is None) == (second is None)
+            assert first is None or first.tobytes() == second.tobytes()
+        assert (one.roughness, one.metallic, one.opacity) == (two.roughness, two.metallic, two.opacity)
+    for here, there in zip(a.inside, b.inside, strict=True):
+        assert here.mesh.vertices.tobytes() == there.mesh.vertices.tobytes()
     assert a.mesh.vertices.tobytes() != other.mesh.vertices.tobytes()
 
 
@@ -103,6 +110,40 @@ def test_holes_are_free(family: str) -> None:
         axis = np.zeros((21, 3))
         axis[:, 2] = np.linspace(low[2], high[2], 21)
         assert not in_hulls(part, axis).any(), seed
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_centre_of_mass_lies_within_the_outline(family: str) -> None:
+    for seed in range(3):
+        part = sample_part(family, "p", rng=np.random.default_rng(seed))
+        outline = trimesh.convex.convex_hull(part.mesh.vertices.astype(np.float64))
+        offsets = np.einsum("fi,fi->f", outline.face_normals, outline.triangles[:, 0])
+        assert (outline.face_normals @ part.center_of_mass <= offsets + 1e-6).all()
+        assert (np.linalg.eigvalsh(part.inertia) > 0).all()
+
+
+@pytest.mark.parametrize("family", ["blister", "bag", "jar"])
+def test_goods_lie_behind_their_film(family: str) -> None:
+    for seed in range(6):
+        part = sample_part(family, "p", rng=np.random.default_rng(seed))
+        assert part.material.transparent and part.porosity <= 0.05
+        assert part.inside and not any(prop.material.transparent for prop in part.inside)
+        for prop in part.inside:
+            out = ~in_hulls(part, prop.mesh.vertices[:: max(1, len(prop.mesh.vertices) // 300)].astype(np.float64))
+            assert out.mean() < 0.02, (seed, out.mean())
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_maps_of_a_material_belong_together(family: str) -> None:
+    for seed in range(4):
+        material = sample_part(family, "p", rng=np.random.default_rng(seed)).material
+        for extra in (material.orm, material.normals):
+            if extra is not None:
+                assert material.texture is not None and extra.dtype == np.uint8
+                assert extra.shape == (*material.texture.shape[:2], 3)
+        if material.normals is not None:
+            length = np.linalg.norm(material.normals / 127.5 - 1, axis=-1)
+            assert (np.abs(length - 1) < 0.05).all() and (material.normals[..., 2] > 127).all()
 
 
 @pytest.mark.parametrize("family", ["cup", "mug"])
@@ -192,6 +233,8 @@ def test_open_surface_is_refused() -> None:
 
 def test_families_split_into_train_and_novel() -> None:
     assert len(NOVEL_FAMILIES) == 4 and len(TRAIN_FAMILIES) >= 16
+    assert len(INDUSTRIAL_FAMILIES) >= 8 and set(FAMILIES) >= INDUSTRIAL_FAMILIES
+    assert NOVEL_FAMILIES & INDUSTRIAL_FAMILIES and INDUSTRIAL_FAMILIES - NOVEL_FAMILIES
     assert set(TRAIN_FAMILIES) | NOVEL_FAMILIES == set(FAMILIES)
     assert not set(TRAIN_FAMILIES) & NOVEL_FAMILIES
     assert list(TRAIN_FAMILIES) == sorted(TRAIN_FAMILIES)

@@ -41,8 +41,8 @@ def brushed_skin(color: Color, size: tuple[int, int] = (96, 96), *, rng: np.rand
     """Metal drawn or brushed along u: streaks in colour and relief."""
     streaks = rng.normal(size=(size[0], 1)) * 0.7 + rng.normal(size=size) * 0.3
     streaks += 0.5 * np.roll(streaks, 1, axis=1) + 0.5 * np.roll(streaks, 2, axis=1)
-    tones = np.clip(np.array(color) + 5 * streaks[..., None], 0, 255).astype(np.uint8)
-    return Skin(tones, np.clip(0.8 + 0.1 * streaks, 0.3, 1), np.ones(size), 0.12 * streaks)
+    tones = np.clip(np.array(color) + 3 * streaks[..., None], 0, 255).astype(np.uint8)
+    return Skin(tones, np.clip(0.8 + 0.1 * streaks, 0.3, 1), np.ones(size), 0.035 * streaks)
 
 
 def cast_skin(color: Color, size: tuple[int, int] = (96, 96), *, metal: float = 1.0, rng: np.random.Generator) -> Skin:
@@ -53,9 +53,9 @@ def cast_skin(color: Color, size: tuple[int, int] = (96, 96), *, metal: float = 
     return Skin(tones, np.clip(0.9 + 0.2 * slow, 0, 1), np.full(size, metal), 0.35 * pits)
 
 
-def galvanised_skin(size: tuple[int, int] = (96, 96), *, rng: np.random.Generator) -> Skin:
+def galvanised_skin(size: tuple[int, int] = (64, 64), *, rng: np.random.Generator) -> Skin:
     """Zinc with its spangle: crystals of differing brightness and gloss."""
-    count = 90
+    count = 50
     seeds = rng.random((count, 2)) * np.array(size)
     y, x = np.mgrid[: size[0], : size[1]]
     nearest = ((y[..., None] - seeds[:, 0]) ** 2 + (x[..., None] - seeds[:, 1]) ** 2).argmin(axis=-1)

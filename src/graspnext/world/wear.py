@@ -6,12 +6,14 @@ Wear draws into all maps of a skin: a scratch is bright, rough and a groove; a f
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import Color, noise
-from graspnext.world.skins import Skin
+from graspnext.world.appearance import METALS, Color, noise
+from graspnext.world.scene import Material
+from graspnext.world.skins import Skin, brushed_skin, cast_skin, galvanised_skin, make_skin_atlas, skin_of
 
 
 def lines(size: tuple[int, int], count: int, *, rng: np.random.Generator) -> Float64Array:
@@ -63,18 +65,61 @@ def dusty(skin: Skin, amount: float, *, rng: np.random.Generator) -> Skin:
     return dataclasses.replace(skin, color=color, rough=np.clip(skin.rough + share[..., 0], 0, 1))
 
 
-def worn(picture: UInt8Array, amount: float, *, rng: np.random.Generator) -> UInt8Array:
-    """A print (H, W, 3) after some handling: rubbed edges and corners, stains, faded colours. `amount` in [0, 1]."""
-    H, W = picture.shape[:2]
-    size = (H, W)
-    image = picture.astype(np.float32)
-    faded = 0.35 * amount * float(rng.random())
-    image = image * (1 - faded) + (0.6 * image.mean(axis=-1, keepdims=True) + 90) * faded
+def worn(pictures: Sequence[UInt8Array], amount: float, *, rng: np.random.Generator) -> list[UInt8Array]:
+    """Prints (H, W, 3) of one size after some handling: rubbed edges and corners, a stain, faded colours.
+
+    Args:
+        pictures: The faces of one package, which fade alike.
+        amount: [0, 1].
+        rng: Source of randomness.
+    """
+    H, W = pictures[0].shape[:2]
     y, x = np.minimum(np.arange(H), np.arange(H)[::-1]), np.minimum(np.arange(W), np.arange(W)[::-1])
     border = np.minimum(y[:, None], x[None]) + 0.35 * np.maximum(y[:, None], x[None])  # px from edge, less at corners
-    rub = np.clip((0.05 + 0.05 * amount) * min(size) * noise(size, 24, rng=rng) - border, 0, 1.5) / 1.5 * amount
-    image += rub[..., None] * (np.array([214, 206, 192], dtype=np.float32) - image)
-    if rng.random() < amount:
-        stain = np.clip(noise(size, 4, rng=rng) * 4 - 2.9, 0, 1) * rng.uniform(0.15, 0.5)
-        image *= 1 - stain[..., None] * np.array([0.5, 0.6, 0.75], dtype=np.float32)
-    return np.asarray(np.clip(image, 0, 255), dtype=np.uint8)
+    reach = (0.05 + 0.05 * amount) * min(H, W)
+    rub = np.clip(reach * noise((H, W), 24, rng=rng) - border, 0, 1.5)[..., None] / 1.5 * amount
+    faded = 0.35 * amount * float(rng.random())
+    dirty = int(rng.integers(len(pictures))) if rng.random() < amount else -1
+    done = []
+    for number, picture in enumerate(pictures):
+        image = picture.astype(np.float32)
+        image += faded * (0.6 * image.mean(axis=-1, keepdims=True) + 90 - image)
+        image += rub[:: (1, -1)[number % 2]].astype(np.float32) * (np.array([214, 206, 192], np.float32) - image)
+        if number == dirty:
+            stain = np.clip(noise((H, W), 4, rng=rng) * 4 - 2.9, 0, 1) * rng.uniform(0.15, 0.5)
+            image *= 1 - stain[..., None] * np.array([0.5, 0.6, 0.75], dtype=np.float32)
+        done.append(np.asarray(np.clip(image, 0, 255), dtype=np.uint8))
+    return done
+
+
+def sample_metal(*, rng: np.random.Generator) -> Material:
+    """Bare metal as it leaves a shop: brushed, galvanised, as cast, or polished and touched; some of it scratched."""
+    color = METALS[int(rng.integers(len(METALS)))]
+    kind = int(rng.choice(4, p=[0.4, 0.2, 0.2, 0.2]))
+    finish = ("metal", "metal", "cast", "polished")[kind]
+    if kind == 0:
+        skin = brushed_skin(color, rng=rng)
+    elif kind == 1:
+        skin = galvanised_skin(rng=rng)
+    elif kind == 2:
+        skin = cast_skin(color, metal=0.7, rng=rng)
+    else:
+        skin = fingerprinted(skin_of(color, (96, 96), rough=0.4), int(rng.integers(0, 5)), rng=rng)
+    if rng.random() < 0.5:
+        skin = scratched(skin, int(rng.integers(2, 14)), rng=rng)
+    material = make_skin_atlas([skin], 96).material(finish, rng=rng)
+    return dataclasses.replace(material, roughness=min(1.0, material.roughness / 0.4)) if kind == 3 else material
+
+
+def sample_paint(color: Color, *, rng: np.random.Generator) -> Material:
+    """Painted or moulded: smooth and touched, or grained; some of it scratched or dusty."""
+    if rng.random() < 0.5:
+        skin, finish = fingerprinted(skin_of(color, (96, 96), rough=0.5), int(rng.integers(0, 4)), rng=rng), "gloss"
+    else:
+        skin, finish = cast_skin(color, metal=0.0, rng=rng), "plastic"
+    if rng.random() < 0.4:
+        skin = scratched(skin, int(rng.integers(2, 12)), rng=rng)
+    if rng.random() < 0.4:
+        skin = dusty(skin, float(rng.uniform(0.2, 0.9)), rng=rng)
+    material = make_skin_atlas([skin], 96).material(finish, rng=rng)
+    return dataclasses.replace(material, roughness=min(1.0, 2 * material.roughness)) if finish == "gloss" else material

@@ -303,8 +303,8 @@ def spring(name: str, rng: np.random.Generator) -> Part:
     height = float(path[-1, 2])
     color: Color = ((150, 152, 156), (196, 199, 202), (70, 70, 74), (200, 170, 90))[int(rng.integers(4))]
     atlas = make_skin_atlas([skin_of(color, (32, 64), rough=0.9)])
-    solid = Solid(coil.vertices, coil.faces, coil.uv, _tube(R - wire, R + wire, -wire, height + wire)).painted(
-        atlas.cells[0]
-    )
+    solid = Solid(
+        coil.vertices, coil.faces, coil.uv, _tube(R - 0.94 * wire, R + 0.94 * wire, -0.3 * wire, height + 0.3 * wire)
+    ).painted(atlas.cells[0])
     stuff = Stuff(atlas.material("metal", rng=rng), 7850.0, between(0.2, 0.35, rng=rng))
     return part_of(name, "spring", solid, stuff)

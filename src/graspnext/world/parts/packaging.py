@@ -40,8 +40,8 @@ def carton(name: str, rng: np.random.Generator) -> Part:
     for axis in range(3):
         across, up = ((1, 2), (0, 2), (0, 1))[axis]
         aspect = float(size[across] / size[up])
-        faces += [worn(printed(scheme, (144, 144), aspect=aspect, rng=rng), wear, rng=rng) for _ in range(2)]
-    texture, cells = _six_faces(faces)
+        faces += [printed(scheme, (144, 144), aspect=aspect, rng=rng) for _ in range(2)]
+    texture, cells = _six_faces(worn(faces, wear, rng=rng))
     finish = "gloss" if chance(0.35, rng=rng) else "paper"
     material = sample_material(finish, texture=texture, rng=rng)
     stuff = Stuff(material, between(150, 800, rng=rng), between(0.3, 0.6, rng=rng), between(0, 0.08, rng=rng))
@@ -69,8 +69,8 @@ def parcel(name: str, rng: np.random.Generator) -> Part:
             picture[side // 2 - half : side // 2 + half] = tape
             picture[side // 2 - 1 : side // 2 + 1] = np.array(tape) * 3 // 4
         _apply(picture, face, float(across / up), rng=rng)
-        faces.append(worn(picture, wear, rng=rng))
-    texture, cells = _six_faces(faces)
+        faces.append(picture)
+    texture, cells = _six_faces(worn(faces, wear, rng=rng))
     material = sample_material("paper", texture=texture, rng=rng)
     stuff = Stuff(material, between(90, 420, rng=rng), between(0.35, 0.6, rng=rng), between(0.02, 0.12, rng=rng))
     return part_of(name, "parcel", cuboid(size, cells), stuff)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import METALS, brushed, make_atlas, sample_color, sample_material, speckle
+from graspnext.world.appearance import make_atlas, sample_color, sample_material, speckle
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.revolved import rod
@@ -13,6 +13,7 @@ from graspnext.world.parts.shapes import Solid, cuboid, extrude, turn
 from graspnext.world.parts.solid import Stuff, part_of
 from graspnext.world.prints import printed, sample_scheme
 from graspnext.world.scene import Part
+from graspnext.world.wear import sample_metal, sample_paint
 
 Rectangle = tuple[float, float, float, float]
 """x0, y0, x1, y1 in metres."""
@@ -21,11 +22,8 @@ Rectangle = tuple[float, float, float, float]
 def _metal_stuff(*, rng: np.random.Generator) -> Stuff:
     """Bare metal twice out of three, painted or plastic otherwise."""
     if chance(0.6, rng=rng):
-        color = METALS[int(rng.integers(len(METALS)))]
-        material = sample_material("metal", texture=brushed(color, (64, 64), rng=rng), rng=rng)
-        return Stuff(material, between(2600, 7850, rng=rng), between(0.25, 0.45, rng=rng))
-    finish = "gloss" if chance(0.4, rng=rng) else "plastic"
-    material = sample_material(finish, color=sample_color(rng=rng), rng=rng)
+        return Stuff(sample_metal(rng=rng), between(2600, 7850, rng=rng), between(0.25, 0.45, rng=rng))
+    material = sample_paint(sample_color(rng=rng), rng=rng)
     return Stuff(material, between(950, 3000, rng=rng), between(0.3, 0.5, rng=rng))
 
 

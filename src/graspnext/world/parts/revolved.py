@@ -12,6 +12,7 @@ from graspnext.world.parts.shapes import Solid, circles, revolve, shell_pieces, 
 from graspnext.world.parts.solid import Stuff, part_of
 from graspnext.world.prints import printed, sample_scheme, tiles
 from graspnext.world.scene import Part
+from graspnext.world.wear import sample_metal, sample_paint
 
 _SEGMENTS = 30
 
@@ -181,7 +182,6 @@ def flange(name: str, rng: np.random.Generator) -> Part:
     hub, bore = r * between(0.4, 0.65, rng=rng), r * between(0.15, 0.35, rng=rng)
     height = t + between(0.0, 0.03, rng=rng) * chance(0.7, rng=rng)
     finish = "metal" if chance(0.65, rng=rng) else "plastic"
-    color = _metal_color(rng=rng) if finish == "metal" else sample_color(rng=rng)
     if height > t + 0.001:
         profile = np.array([[bore, 0], [r, 0], [r, t], [hub, t], [hub, height], [bore, height]])
     else:
@@ -196,7 +196,7 @@ def flange(name: str, rng: np.random.Generator) -> Part:
         angles = 2 * np.pi * np.arange(holes) / holes
         cutters = [rod(size, 3 * t, 12).moved((at * np.cos(a), at * np.sin(a), t / 2)) for a in angles]
         solid = cut(solid, cutters)
-    material = sample_material(finish, color=color, rng=rng)
+    material = sample_metal(rng=rng) if finish == "metal" else sample_paint(sample_color(rng=rng), rng=rng)
     density = between(2600, 7800, rng=rng) if finish == "metal" else between(900, 1400, rng=rng)
     return part_of(name, "flange", solid, Stuff(material, density, between(0.25, 0.5, rng=rng)))
 

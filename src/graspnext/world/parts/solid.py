@@ -49,11 +49,10 @@ def make_part(
     import trimesh
 
     solid = trimesh.Trimesh(mesh.vertices.astype(np.float64), mesh.faces, process=False)
-    volume = float(solid.volume)
+    properties = solid.mass_properties  # of density 1
+    volume = float(properties.volume)
     if not volume > 0:
         raise ConfigError(f"volume of part '{name}'", volume, "greater than 0 (watertight, faces outward)")
-    solid.density = physics.mass_kg / volume
-    properties = solid.mass_properties
     if hulls is None:
         hulls = (np.asarray(solid.convex_hull.vertices, dtype=np.float32),)
     return Part(
@@ -63,7 +62,7 @@ def make_part(
         hulls=tuple(np.asarray(hull, dtype=np.float32) for hull in hulls),
         mass_kg=physics.mass_kg,
         center_of_mass=np.asarray(properties.center_mass, dtype=np.float64),
-        inertia=np.asarray(properties.inertia, dtype=np.float64),
+        inertia=np.asarray(properties.inertia * (physics.mass_kg / volume), dtype=np.float64),
         friction=physics.friction,
         material=material,
         porosity=physics.porosity,

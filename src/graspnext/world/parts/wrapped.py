@@ -233,10 +233,10 @@ def _contents(*, rng: np.random.Generator) -> Material:
     if chance(0.5, rng=rng):
         return sample_material("gloss", color=sample_color(rng=rng), rng=rng)
     color, other = np.array(sample_color(rng=rng)), np.array(sample_color(rng=rng))
-    y, x = np.mgrid[:96, :96]
-    seeds = rng.random((160, 2)) * 96
-    square = (y[..., None] - seeds[:, 0]) ** 2 + (x[..., None] - seeds[:, 1]) ** 2  # (96, 96, 160)
+    y, x = np.mgrid[:64, :64]
+    seeds = rng.random((80, 2)) * 64
+    square = (y[..., None] - seeds[:, 0]) ** 2 + (x[..., None] - seeds[:, 1]) ** 2  # (64, 64, 80)
     nearest, distance = square.argmin(axis=-1), np.sqrt(square.min(axis=-1))
-    second = rng.random(160) < 0.3
+    second = rng.random(80) < 0.3
     tone = np.where(second[nearest][..., None], other, color) * np.clip(1.15 - distance / 9, 0.35, 1.1)[..., None]
     return sample_material("plastic", texture=np.clip(tone, 0, 255).astype(np.uint8), rng=rng)
