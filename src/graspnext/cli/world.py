@@ -80,7 +80,7 @@ class MakeOptions:
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Keep the whole scenes in DIR and make the rest."""
     renderer: str | None = None
-    """filament or classic; the best that works here when left out."""
+    """filament, filament-gpu, filament-cpu or classic; the best that works here when left out."""
     parts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of your own meshes: scenes hold these parts (docs/parts.md). Files that cannot be used are left out."""
     units: Literal["mm", "m"] | None = None

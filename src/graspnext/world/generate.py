@@ -42,7 +42,7 @@ class GenerateConfig:
     resume: bool = False
     """Keep the whole scenes of an earlier run with the same recipe and seed."""
     renderer: str | None = None
-    """"filament" or "classic"; None = the best that works here."""
+    """A key of `RENDERERS`; None = the best that works here."""
     renew_after: int = 60
     """Scenes after which a process is replaced, since native libraries keep some memory each time."""
 
