@@ -82,7 +82,9 @@ def test_moods_differ_as_they_should() -> None:
 def test_all_moods_come_up() -> None:
     ranges = LookRanges()
     assert set(ranges.moods) == set(MOODS)
-    assert {len(look.lights) for look in looks(ranges, 80)} >= {1, 2, 4, 7}
+    made = looks(ranges, 80)
+    assert {len(look.lights) for look in made} >= {1, 2, 4, 7}
+    assert {sum(lamp.shadows for lamp in look.lights[1:]) for look in made} == {0, 1}
 
 
 def test_bad_moods_are_refused() -> None:

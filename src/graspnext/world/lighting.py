@@ -149,7 +149,8 @@ def sample_look(ranges: LookRanges, container: Container, *, rng: np.random.Gene
                 _triple(-place / distance),
                 color_of_temperature(kelvin),
                 lux * distance**2,
-                shadows=chance(0.3, rng=rng),
+                # One lamp at most: a point light's shadows take six passes of the renderer.
+                shadows=chance(0.3, rng=rng) and not any(light.shadows for light in lights[1:]),
             )
         )
         level += lux * float(place[2]) / distance
