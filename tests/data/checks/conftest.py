@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory, tiny_writer: Callable[..., Path]) -> Path:
-    return tiny_writer(tmp_path_factory.mktemp("checks") / "sound", size=96, scenes=3, parts=5)
+    return tiny_writer(tmp_path_factory.mktemp("checks") / "sound", size=128, scenes=3, parts=8)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 The border of a part is seen as an edge in depth: a step, or at least a crease where it touches what it lies on. The
 share of a mask's border pixels at such an edge is therefore near 1 (0.9 at least over 800 masks of generated views),
 and lower for every shifted copy of the border, by 0.1 at least. A mask that was moved by a few pixels turns this
-round: its border fits better at another place than at its own. No threshold on the share itself is needed, and
-surfaces that lie flush, where no place fits, raise no alarm.
+round: its border fits well at another place, and better than at its own. Surfaces that lie flush, where no place fits,
+raise no alarm; nor does depth that is too coarse or noisy to show edges.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ MIN_BORDER_PX = 40
 """Shorter borders fit somewhere by chance."""
 MIN_GAIN = 0.1
 """By how much more of the border must lie at edges elsewhere: of 40 px, two standard deviations of a fair share."""
+MIN_FIT = 0.8
+"""Share of a border at edges in its true place, at the very least: no other place is one."""
 MIN_VIEW_BORDER_PX = 200
+MIN_PICTURE_BORDER_PX = 400
 MIN_VIEW_SHARE = 0.6
 """Smallest share of all borders of a view that lie at depth edges, here or after a shift: 0.9 at least over 80
 generated views, 0.3 at most for the depth of another view."""
 MIN_PICTURE_GAIN = 1.15
 """How much steeper the picture is on a shifted copy of all borders than on themselves, to call it shifted."""
 MIN_PICTURE_CONTRAST = 1.1
-"""Steepness of the picture on the borders over that around them: 1 for the picture of another view, 1.6 at least over
-80 generated views."""
+"""Steepness of the picture on the borders over that around them: 1 for the picture of another view, 1.3 at least over
+150 generated views, but for parts that vanish in a wild print."""
+MAX_QUIET = 8.0
+"""Grey levels over two pixels that half of a picture may exceed before it counts as wild: no border stands out."""
 _GOLDEN_RATIO = 0.6180339887498949
 _MIN_EDGE_M = 3e-4
 """Bend of depth within two pixels that counts as an edge; six times the rounding of the depth file."""
@@ -57,6 +62,8 @@ class Fit:
     """(x, y) px from here to elsewhere."""
     mean: float
     """Over all other places."""
+    median: float
+    """Of single pixels at all other places."""
 
 
 def border(mask: BoolArray, limit: int = 500) -> Int64Array:
@@ -110,10 +117,17 @@ def fit(border_px: Int64Array, values: Float32Array | BoolArray) -> Fit:
     """The mean of a map (H, W) over a border (N, 2), over copies of it nearby, and over copies further off."""
     limits = np.array(values.shape) - 1
     places = np.clip(border_px[None] + _SHIFTS[:, None], 0, limits)  # (S, N, 2)
-    means = values[places[..., 0], places[..., 1]].mean(axis=1)  # (S,)
+    found = values[places[..., 0], places[..., 1]]  # (S, N)
+    means = found.mean(axis=1)  # (S,)
     best = int(np.argmax(np.where(_FAR, means, -np.inf)))
     y, x = _SHIFTS[best]
-    return Fit(float(means[_NEAR].max()), float(means[best]), (int(x), int(y)), float(means[_FAR].mean()))
+    return Fit(
+        here=float(means[_NEAR].max()),
+        elsewhere=float(means[best]),
+        shift=(int(x), int(y)),
+        mean=float(means[_FAR].mean()),
+        median=float(np.median(found[_FAR][::7])),
+    )
 
 
 def shifted(border_px: Int64Array, edges: BoolArray) -> tuple[int, int] | None:
@@ -121,4 +135,4 @@ def shifted(border_px: Int64Array, edges: BoolArray) -> tuple[int, int] | None:
     if len(border_px) < MIN_BORDER_PX:
         return None
     found = fit(border_px, edges)
-    return found.shift if found.elsewhere - found.here > MIN_GAIN else None
+    return found.shift if found.elsewhere > max(MIN_FIT, found.here + MIN_GAIN) else None

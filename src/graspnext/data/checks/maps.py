@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graspnext.data.checks.alignment import (
+    MAX_QUIET,
+    MIN_PICTURE_BORDER_PX,
     MIN_PICTURE_CONTRAST,
     MIN_PICTURE_GAIN,
     MIN_VIEW_BORDER_PX,
@@ -107,8 +109,10 @@ def _alignment(
 ) -> None:
     """Masks against the edges of depth: all together, then each by itself."""
     edges, clean = depth_edges(depth_m)
+    if not clean:
+        return
     whole = _together(borders)
-    if clean and len(whole) >= MIN_VIEW_BORDER_PX:
+    if len(whole) >= MIN_VIEW_BORDER_PX:
         found = fit(whole, edges)
         if max(found.here, found.elsewhere) < MIN_VIEW_SHARE:
             problem = f"only {found.here:.0%} of the masks' borders lie at an edge of the depth: it is of another view"
@@ -128,12 +132,12 @@ def _alignment(
 def _picture(findings: Findings, files: dict[str, str], borders: dict[int, Int64Array], image: UInt8Array) -> None:
     """All borders together against the picture's: single ones may be lost in print or shade."""
     whole = _together(borders)
-    if len(whole) < MIN_VIEW_BORDER_PX:
+    if len(whole) < MIN_PICTURE_BORDER_PX:
         return
     found = fit(whole, steepness(image))
     if found.elsewhere > MIN_PICTURE_GAIN * found.here:
         findings.say(files["rgb"], "", _moved("the masks' borders fit", "picture", found.shift), REMAKE)
-    elif found.mean > 0 and found.here < MIN_PICTURE_CONTRAST * found.mean:
+    elif found.median < MAX_QUIET and 0 < found.here < MIN_PICTURE_CONTRAST * found.mean:
         problem = "the picture is no steeper at the masks' borders than around them: it is of another view"
         findings.say(files["rgb"], "", problem, REMAKE)
 
