@@ -71,20 +71,20 @@ def test_no_process_of_ray_outlives_a_run_that_is_stopped(how: signal.Signals, t
 def cluster() -> Iterator[str]:
     """Address of a cluster of two cores that is there before and after the runs."""
     code = (
-        "import ray, time; context = ray.init(num_cpus=2, include_dashboard=False, _node_ip_address='127.0.0.1')\n"
+        "import ray, time; context = ray.init(num_cpus=2, include_dashboard=False)\n"
         "print(context.address_info['gcs_address'], flush=True); time.sleep(600)"
     )
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    head = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    )
-    assert head.stdout is not None
-    address = head.stdout.readline().decode().strip()
-    family = runs.descendants(head.pid)
-    yield address
-    head.terminate()
-    head.wait(timeout=60)
-    assert not runs.wait_until_gone(family, timeout_s=60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise it is closed to all but its own children
+        head = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert head.stdout is not None
+        address = head.stdout.readline().decode().strip()
+        family = runs.descendants(head.pid)
+        yield address
+        head.terminate()
+        head.wait(timeout=60)
+        assert not runs.wait_until_gone(family, timeout_s=60)
 
 
 @needs_renderer

@@ -45,8 +45,8 @@ from graspnext.types import BoolArray, Camera, Float32Array, Float64Array, Insta
 _PNG_LEVEL = 1
 """zlib level of every picture: level 6 takes several times as long for files about a tenth smaller."""
 _PHOTO = zlib.Z_HUFFMAN_ONLY
-"""How colour pictures are compressed: filtered, they are noise in which there are no repeats to search for; this
-is a fifth smaller and a fifth faster than level 1 alone. Maps have repeats."""
+"""How colour pictures and what a sensor measures are compressed: filtered, they are noise in which there are no repeats
+to search for; colour gets a fifth smaller and a fifth faster than by level 1 alone. Maps without noise have repeats."""
 _MAX_DEPTH_COUNT = 65535
 
 
@@ -194,7 +194,9 @@ def _encode_view(files: dict[str, bytes], view: View) -> ViewFiles:
         depth=put("depth.png", _depth_png(view.labels.depth_m)),
         suction=put("suction.png", _suction_png(view.labels.suction)),
         labels=put("labels.json", _json(labels.model_dump(mode="json")).encode()),
-        sensor_depth=None if view.sensor_depth_m is None else put("sensor_depth.png", _depth_png(view.sensor_depth_m)),
+        sensor_depth=None
+        if view.sensor_depth_m is None
+        else put("sensor_depth.png", _depth_png(view.sensor_depth_m, _PHOTO)),
         more_suction={
             cup: put(f"suction_{cup}.png", _suction_png(scores)) for cup, scores in view.labels.more_suction.items()
         },
@@ -202,9 +204,9 @@ def _encode_view(files: dict[str, bytes], view: View) -> ViewFiles:
     return ViewFiles(view=v, rgb=f"{v}_rgb.png", sha256=hashes, difficulty=difficulty_of(view.labels.instances))
 
 
-def _depth_png(depth_m: Float32Array) -> bytes:
+def _depth_png(depth_m: Float32Array, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
     counts = np.rint(depth_m / np.float32(DEPTH_UNIT_M))
-    return _png(Image.fromarray(np.where(counts > _MAX_DEPTH_COUNT, 0, counts).astype(np.uint16)))
+    return _png(Image.fromarray(np.where(counts > _MAX_DEPTH_COUNT, 0, counts).astype(np.uint16)), strategy)
 
 
 def _suction_png(scores: Float32Array) -> bytes:

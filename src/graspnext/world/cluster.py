@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 from graspnext import __version__
 from graspnext.errors import MissingDependencyError, WorkerError
+from graspnext.world.guard import guarded
 from graspnext.world.workers import MAX_DEATHS, answer, unwrap
 
 Task = TypeVar("Task")
@@ -20,6 +24,7 @@ Result = TypeVar("Result")
 INSTALL = "pip install 'graspnext[cluster]'"
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nothing is reported to anyone; devices stay as they are set for a task that asks Ray for none."""
+_PATIENCE_S = 10.0
 _SILENT = logging.CRITICAL + 1
 
 
@@ -96,9 +101,22 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def _check_port(address: str) -> None:
+    """Whether anything listens there: Ray itself would wait for minutes.
+
+    Raises:
+        OSError: Nothing does.
+        ValueError: It is no address.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("the address must be HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+
+
 @contextmanager
 def _connected(address: str, workers: int) -> Iterator[None]:
-    """Join a cluster, or start one that only this machine can reach and that ends with this process.
+    """Join a cluster, or start one that ends with this process and, by Ray's token, is closed to others.
 
     Raises:
         WorkerError: It does not answer.
@@ -106,22 +124,29 @@ def _connected(address: str, workers: int) -> Iterator[None]:
     import ray
 
     quiet: dict[str, Any] = {"logging_level": _SILENT, "log_to_driver": False}
-    with tempfile.TemporaryDirectory(prefix="graspnext-ray-", ignore_cleanup_errors=True) as folder:
+    terminated = signal.getsignal(signal.SIGTERM)
+    with (
+        tempfile.TemporaryDirectory(prefix="graspnext-ray-", ignore_cleanup_errors=True) as folder,
+        guarded() as guard,  # Ray's own guard forgets some of its processes
+    ):
         try:
             if address:
+                _check_port(address)
                 ray.init(address=address, **quiet)
             else:
                 ray.init(
                     num_cpus=workers,
                     include_dashboard=False,
-                    _node_ip_address="127.0.0.1",
                     _temp_dir=folder,
                     **quiet,
                 )
+                guard.watch()
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
             problem = f"{where} cannot be used: {_first_line(error)}"
             raise WorkerError(f"{problem}; check that it runs and can be reached") from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)  # Ray puts a handler of its own there
         try:
             with redirect_stdout(sys.stderr):  # Ray prints what happens to its processes
                 yield

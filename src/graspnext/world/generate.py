@@ -43,8 +43,8 @@ class GenerateConfig:
     """Keep the whole scenes of an earlier run with the same recipe and seed."""
     renderer: str | None = None
     """A key of `RENDERERS`; None = the best that works here."""
-    renew_after: int = 60
-    """Scenes after which a process is replaced, since native libraries keep some memory each time."""
+    renew_after: int = 40
+    """Scenes after which a process is replaced, since the software renderer keeps about 5 MB of each."""
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("seed", 0), ("workers", 1), ("renew_after", 1)):
