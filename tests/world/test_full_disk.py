@@ -145,6 +145,7 @@ def test_a_thing_of_the_wrong_kind_in_the_way_is_named(what: str, tmp_path: Path
 
 
 @needs_renderer
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files(untouched: Path, tmp_path: Path) -> None:
     """As a quota does, it lets a part of a file through and refuses the rest."""
     out = tmp_path / "out"
