@@ -7,11 +7,8 @@ then, every few scenes and at the end, the manifest. A failed scene is in `datas
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
-import io
 import os
-import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +19,7 @@ from types import TracebackType
 from pydantic import ValidationError
 
 from graspnext import __version__
+from graspnext.data.exclusive import holds_something, lock, sweep
 from graspnext.data.format import (
     LOG_FILE,
     SCENES_DIR,
@@ -68,13 +66,14 @@ class DatasetFolder:
         self._recipe = recipe
         self._info = _description(recipe, seed, renderer)
         _check_folder(root, self._info, resume=resume)  # before anything is made
-        self._log = _lock(make_folder(root))
+        self._log = lock(make_folder(root))
         self._entries: dict[int, list[ManifestEntry]] = {}
         self._unlisted = 0
         self.failed: dict[int, list[str]] = {}
         """Scenes that cannot be made, with the reasons."""
         try:
             found = _check_folder(root, self._info, resume=resume)  # another run may have been quicker
+            sweep(root)
             if found is not None:
                 self._take_over(found)
             self._write_info()
@@ -154,7 +153,6 @@ class DatasetFolder:
 
     def _take_over(self, found: DatasetInfo) -> None:
         """Go on with what an earlier run left."""
-        _sweep(self.root)
         _mend_log(self._log.fileno())
         numbers = {scene_id(i): i for i in range(self._recipe.scenes)}
         self.failed = {numbers[one.scene]: one.problems for one in found.failed_scenes if one.scene in numbers}
@@ -205,9 +203,7 @@ def _check_folder(root: Path, info: DatasetInfo, *, resume: bool) -> DatasetInfo
     Raises:
         OutputError: It holds something else.
     """
-    with output_errors(root):
-        in_use = root.exists() and any(name.name != LOG_FILE and name.suffix != ".part" for name in root.iterdir())
-    if not in_use:
+    if not holds_something(root):
         return None
     if not resume:
         raise OutputError(root, "the folder is not empty", "choose another one, or add --resume to go on with it")
@@ -253,23 +249,6 @@ def _scenes_beyond(root: Path, scenes: int) -> list[str]:
     return [name for name in names if not name.startswith(".") and name not in known]
 
 
-def _lock(root: Path) -> io.FileIO:
-    """Open the log for appending, and with it the folder's lock; the system frees it when this process ends.
-
-    Raises:
-        OutputError: Another run has it, or the folder cannot be written.
-    """
-    with output_errors(root / LOG_FILE):
-        log = (root / LOG_FILE).open("a+b", buffering=0)
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            log.close()
-            advice = "wait for its end, or choose another folder"
-            raise OutputError(root, "another run is writing into it", advice) from error
-    return log
-
-
 def _mend_log(descriptor: int) -> None:
     """Cut off what a run that was killed left of its last line."""
     content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
@@ -282,12 +261,3 @@ def _mend_log(descriptor: int) -> None:
                 continue
         break
     os.ftruncate(descriptor, good)
-
-
-def _sweep(root: Path) -> None:
-    """Remove what an interrupted run left half written."""
-    with output_errors(root):
-        for folder in (root / SCENES_DIR).glob(".*.part"):
-            shutil.rmtree(folder)
-        for file in root.glob(".*.part"):
-            file.unlink(missing_ok=True)

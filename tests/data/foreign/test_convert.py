@@ -96,6 +96,40 @@ def test_an_interrupted_run_goes_on(converted: Path, source: Path, tmp_path: Pat
     assert digest(out) == digest(converted)
 
 
+def test_one_conversion_at_a_time(converted: Path, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bins"
+
+    def meddle(outcomes: Iterable[SceneOutcome], total: int) -> Iterator[SceneOutcome]:
+        with pytest.raises(OutputError, match="another run is writing into it"):
+            convert(mgn(source), out, resume=True)
+        yield from outcomes
+
+    convert(mgn(source), out, watch=meddle)
+    assert digest(out) == digest(converted)
+
+
+def test_a_kill_before_anything_was_written_leaves_the_folder_free(
+    converted: Path, source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bins"
+    out.mkdir()
+    (out / "log.jsonl").touch()
+    (out / ".dataset.json.1.part").write_text("{")
+    convert(mgn(source), out)
+    assert digest(out) == digest(converted)
+
+
+def test_a_failed_scene_beyond_a_smaller_limit_stays_listed(tmp_path: Path) -> None:
+    write_sim_view(tmp_path / "mgn/scene1", 0, small_pile())
+    write_sim_view(tmp_path / "mgn/scene2", 0, small_pile(), shift_px=9)
+    out = tmp_path / "out"
+    convert(mgn(tmp_path / "mgn"), out)
+    before = digest(out)
+    convert(mgn(tmp_path / "mgn"), out, limit=1, resume=True)
+    assert [failed.scene for failed in Dataset(out).info.failed_scenes] == ["scene2"]
+    assert digest(out) == before
+
+
 def test_a_scene_without_one_good_view_has_failed(source: Path, tmp_path: Path) -> None:
     write_sim_view(tmp_path / "mgn/scene1", 0, small_pile(), shift_px=9)
     write_sim_view(tmp_path / "mgn/scene2", 0, small_pile())

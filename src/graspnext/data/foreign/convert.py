@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from graspnext import __version__
+from graspnext.data.exclusive import holds_something, lock, sweep
 from graspnext.data.faults import Fault
 from graspnext.data.foreign.source import Account, ForeignScene, Source
 from graspnext.data.format import (
@@ -23,7 +24,7 @@ from graspnext.data.format import (
 from graspnext.data.reader import parse_record, read_bytes, read_info
 from graspnext.data.writer import EncodedScene, encode_scene, store_scene, write_dataset_info, write_manifest
 from graspnext.errors import ConfigError, DatasetError, OutputError
-from graspnext.files import make_folder, output_errors
+from graspnext.files import make_folder
 from graspnext.types import View
 
 _MANIFEST_EVERY = 20
@@ -106,17 +107,14 @@ def convert(
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "at least 1")
     scenes = source.scenes()
-    folder = _Folder(source, out, scenes, resume=resume)
-    report = ConvertReport(kept=len(folder.done))
-    for views, account in folder.accounts.values():
-        report.add(views, account)
-    tasks = [_Task(source, scene, folder.size) for scene in scenes[:limit] if scene.id not in folder.done]
-    try:
+    with _Folder(source, out, scenes, resume=resume) as folder:
+        report = ConvertReport(kept=len(folder.done))
+        for views, account in folder.accounts.values():
+            report.add(views, account)
+        tasks = [_Task(source, scene, folder.size) for scene in scenes[:limit] if scene.id not in folder.done]
         for outcome in watch(iter(run(convert_scene, tasks)), len(tasks)):
             folder.add(outcome)
             report.add(len(outcome.encoded.views) if outcome.encoded else 0, outcome.account)
-    finally:
-        folder.list_scenes()
     if not folder.done:
         first = f": {report.refused[0]}" if report.refused else f", {report.unlabelled_views} have no labels"
         raise DatasetError(source.root, f"not one view could be taken over{first}", "look at the first fault")
@@ -173,7 +171,7 @@ def _from_info(info: dict[str, Any]) -> Account:
 
 
 class _Folder:
-    """The dataset while it is written."""
+    """The dataset while it is written: holds the folder's lock, and lists what is there at the end of its block."""
 
     def __init__(self, source: Source, out: Path, scenes: list[ForeignScene], *, resume: bool) -> None:
         self.out = out
@@ -184,11 +182,7 @@ class _Folder:
         self._failed: dict[str, list[str]] = {}
         self._splits = {scene.id: scene.split for scene in scenes}
         recipe = source.settings()
-        with output_errors(out):
-            in_use = out.exists() and any(out.iterdir())
-        if in_use:
-            self._check(source, recipe, resume=resume)
-            self._take_over(scenes)
+        self._check(source, recipe, resume=resume)  # before anything is made
         self.size = source.image_size(scenes)
         self._info = DatasetInfo(
             generator=f"graspnext {__version__}",
@@ -199,9 +193,35 @@ class _Folder:
             num_scenes=len(scenes),
             image_size=self.size,
         )
-        write_dataset_info(make_folder(out), self._info)
+        self._lock = lock(make_folder(out))
+        try:
+            found = self._check(source, recipe, resume=resume)  # another run may have been quicker
+            sweep(out)
+            if found is not None:
+                self._take_over(scenes, found)
+            write_dataset_info(out, self._info)
+        except BaseException:
+            self._lock.close()
+            raise
 
-    def _check(self, source: Source, recipe: dict[str, Any], *, resume: bool) -> None:
+    def __enter__(self) -> _Folder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.list_scenes()
+        except OutputError:
+            if error is None:  # otherwise the first complaint is the one to hear
+                raise
+        finally:
+            self._lock.close()
+
+    def _check(self, source: Source, recipe: dict[str, Any], *, resume: bool) -> DatasetInfo | None:
+        """The dataset that is there to be resumed; None if there is nothing. Changes nothing."""
+        if not holds_something(self.out):
+            return None
         if not resume:
             raise OutputError(self.out, "the folder is not empty", "choose another one, or add --resume to go on")
         try:
@@ -210,12 +230,11 @@ class _Folder:
             raise OutputError(self.out, f"no dataset that could be resumed ({error})", _ADVICE) from error
         if (found.recipe_name, found.recipe) != (source.name, recipe):
             raise OutputError(self.out, f"it was made from {found.recipe_name} with {found.recipe}", _ADVICE)
+        return found
 
-    def _take_over(self, scenes: list[ForeignScene]) -> None:
-        """Sweep what an interrupted run left half written, and find the whole scenes."""
-        with output_errors(self.out):
-            for path in (self.out / SCENES_DIR).glob(".*.part"):
-                shutil.rmtree(path, ignore_errors=True)
+    def _take_over(self, scenes: list[ForeignScene], found: DatasetInfo) -> None:
+        """Find the whole scenes, and those known to fail."""
+        self._failed = {one.scene: one.problems for one in found.failed_scenes if one.scene in self._splits}
         for scene in scenes:
             file = f"{SCENES_DIR}/{scene.id}/scene.json"
             try:
@@ -228,9 +247,11 @@ class _Folder:
             if record.views and all((folder / name).is_file() for name in names):
                 self.done[scene.id] = record.views
                 self.accounts[scene.id] = (len(record.views), account)
+                self._failed.pop(scene.id, None)
 
     def add(self, outcome: SceneOutcome) -> None:
         """Store one scene, or why there is none."""
+        self._failed.pop(outcome.id, None)
         if outcome.encoded is None:
             if outcome.account.refused:
                 self._failed[outcome.id] = [str(fault) for fault in outcome.account.refused]
