@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graspnext.data.check import check_dataset
 from graspnext.data.reader import Dataset
 from graspnext.errors import DatasetError, UnknownNameError
 from graspnext.types import View
@@ -51,6 +52,37 @@ def test_splits_share_no_scene_and_hold_all_views(tiny_dataset: Path) -> None:
 def test_an_unknown_split_names_the_known_ones(tiny_dataset: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"'training'.*novel, test, train, val"):
         Dataset(tiny_dataset).split("training")
+
+
+def test_version_1_is_still_read(tiny_dataset: Path, tmp_path: Path) -> None:
+    """Its files know nothing of what version 2 added."""
+    old = tmp_path / "old"
+    shutil.copytree(tiny_dataset, old)
+    for file in old.rglob("*.json*"):
+        lines = [json.loads(line) for line in ([file.read_text()] if file.suffix == ".json" else file.open())]
+        file.write_text("".join(json.dumps(_as_version_1(line)) + "\n" for line in lines))
+    assert b"difficulty" not in (old / "manifest.jsonl").read_bytes()
+    new = Dataset(tiny_dataset)
+    for entry, known in zip(Dataset(old).entries, new.entries, strict=True):
+        assert entry.difficulty is None and entry.sha256.more_suction == {}
+        read, wanted = Dataset(old).read(entry), new.read(known)
+        assert read.sensor == "" and read.sensor_depth_m is None and read.labels.missing == frozenset()
+        np.testing.assert_array_equal(read.labels.instance_ids, wanted.labels.instance_ids)
+    faults = check_dataset(old)
+    assert {fault.file.rpartition("_")[2] for fault in faults} == {"labels.json"}  # rewritten here: another hash
+    assert all("hash" in fault.problem for fault in faults) and len(faults) == len(new.entries)
+
+
+def _as_version_1(record: Any) -> Any:
+    """A record of version 2 without what version 1 did not have."""
+    added = {"sensor", "missing", "approximate", "difficulty", "sensor_depth", "more_suction"}
+    added |= {"renderer", "more_cups", "failed_scenes"}
+    if isinstance(record, list):
+        return [_as_version_1(one) for one in record]
+    if not isinstance(record, dict):
+        return record
+    kept = {key: _as_version_1(value) for key, value in record.items() if key not in added}
+    return kept | ({"schema_version": 1} if "schema_version" in record else {})
 
 
 def test_depth_can_be_left_out(tiny_dataset: Path) -> None:

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from graspnext.errors import DatasetError
+
+DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+    Image.DecompressionBombError,
+)
+"""What the decoders of pictures, archives, HDF5 and JSON are known to raise on damaged files."""
 
 
 @dataclass(frozen=True, order=True)

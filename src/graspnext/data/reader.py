@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import stat
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ValidationError
 
-from graspnext.data.faults import DatasetFaultError, Fault
+from graspnext.data.faults import DECODING_ERRORS, DatasetFaultError, Fault
 from graspnext.data.format import (
     DATASET_FILE,
     DEPTH_UNIT_M,
@@ -43,22 +41,6 @@ from graspnext.types import (
 )
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    MemoryError,
-    OverflowError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow's decoders are known to raise on damaged files."""
 
 MAX_FILE_BYTES = 1 << 30
 """More than any file of a dataset has: a picture of 16384 x 16384 px, or the manifest of a million views."""
@@ -367,7 +349,7 @@ def _attempt(action: Callable[[], _Result], root: Path, file: str, advice: str) 
         raise _fault(root, file, "", "the file is missing", advice) from error
     except UnidentifiedImageError as error:
         raise _fault(root, file, "", "not a PNG or WebP picture", advice) from error
-    except _DECODING_ERRORS as error:
+    except DECODING_ERRORS as error:
         problem = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise _fault(root, file, "", f"cannot be read: {problem}", advice) from error
 

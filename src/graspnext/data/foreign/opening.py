@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import lzma
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from graspnext.data.faults import DatasetFaultError, Fault
+from graspnext.data.faults import DECODING_ERRORS, DatasetFaultError, Fault
 from graspnext.errors import GraspNextError
 from graspnext.types import Float32Array, UInt8Array
 
@@ -25,26 +20,6 @@ MAX_SIDE_PX = 16384
 MAX_JSON_BYTES = 1 << 26
 """Of a file a view; annotation files of whole sets have a limit of their own."""
 REPAIR = "get the file again from where the data set is given out"
-
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    MemoryError,
-    OverflowError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    tokenize.TokenError,
-    Image.DecompressionBombError,
-)
-"""What the decoders of pictures, archives, HDF5 and JSON are known to raise on damaged files."""
 
 _Result = TypeVar("_Result")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -69,7 +44,7 @@ def attempt(action: Callable[[], _Result], root: Path, file: str, field: str = "
         raise fault(root, file, field, "the file is missing") from error
     except UnidentifiedImageError as error:
         raise fault(root, file, field, "not a picture") from error
-    except _DECODING_ERRORS as error:
+    except DECODING_ERRORS as error:
         text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise fault(root, file, field, f"cannot be read: {' '.join(text.split())[:200]}") from error
 
