@@ -49,6 +49,21 @@ def test_heatmap_is_the_largest_bump(draw_view) -> None:  # type: ignore[no-unty
     assert (heat == 1).sum() == 3
 
 
+@pytest.mark.parametrize("unknown", [(), (1, 4), (0, 1, 2, 3, 4)])
+def test_no_weight_where_an_unknown_centre_may_lie(draw_view, unknown: tuple[int, ...]) -> None:  # type: ignore[no-untyped-def]
+    _, targets = draw_view(size=96, count=5, rng=np.random.default_rng(5))
+    targets.boxes[1] = torch.tensor([-6.5, 3.0, 30.2, 17.9])  # may reach out of the picture
+    targets.centers[list(unknown)] = torch.nan
+    expected = np.zeros((24, 24)) if len(unknown) == 5 else np.ones((24, 24))
+    for k in unknown:
+        x1, y1, x2, y2 = (targets.boxes[k] / 4).tolist()
+        for i in range(24):
+            for j in range(24):
+                if i + 1 > y1 and i < y2 and j + 1 > x1 and j < x2:
+                    expected[i, j] = 0
+    np.testing.assert_array_equal(center_target(targets, (24, 24), 4)[1].numpy(), expected)
+
+
 def test_focal_loss_by_hand() -> None:
     logits = torch.tensor([[[0.0, 1.0], [-2.0, 0.5]]])
     heat = torch.tensor([[[1.0, 0.6], [0.0, 0.0]]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -57,14 +55,16 @@ def center_target(targets: Targets, size: tuple[int, int], stride: int) -> tuple
 
 def _known_weight(targets: Targets, size: tuple[int, int], stride: int) -> Tensor:
     """(h, w) float32: 0 where a centre of mass may lie that nobody knows, otherwise 1."""
-    weight = torch.ones(size, device=targets.boxes.device)
-    unknown = ~targets.centers.isfinite().all(dim=1)
-    if len(unknown) and bool(unknown.all()):
-        return weight * 0
-    for box in targets.boxes[unknown] / stride:
-        x1, y1, x2, y2 = box.tolist()
-        weight[int(y1) : math.ceil(y2), int(x1) : math.ceil(x2)] = 0
-    return weight
+    device = targets.boxes.device
+    unknown = ~targets.centers.isfinite().all(dim=1)  # (N,)
+    if len(unknown) == 0:
+        return torch.ones(size, device=device)
+    low, high = (targets.boxes[:, :2] / stride).floor(), (targets.boxes[:, 2:] / stride).ceil()
+    y, x = (torch.arange(side, device=device) for side in size)
+    rows = (y >= low[:, 1:2]) & (y < high[:, 1:2]) & unknown[:, None]  # (N, h)
+    columns = (x >= low[:, 0:1]) & (x < high[:, 0:1])  # (N, w)
+    boxes = rows.float().T @ columns.float()  # (h, w): how many lie over each cell; no value is waited for
+    return ((boxes == 0) & ~unknown.all()).float()
 
 
 def center_loss(logits: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
