@@ -248,3 +248,14 @@ def test_command_lists_all_and_says_two(folder: Path, tmp_path: Path, capsys: py
     assert (tmp_path / "parts.json").is_file()
     assert cli.main(["world", "parts", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_header_nested_without_end_is_refused(tmp_path: Path) -> None:
+    """JSON that no parser follows to its end."""
+    deep = b"[" * 200_000
+    size = (len(deep)).to_bytes(4, "little")
+    (tmp_path / "deep.gltf").write_bytes(b'{"asset":' + deep)
+    (tmp_path / "deep.glb").write_bytes(b"glTF" + bytes([2, 0, 0, 0]) + size + size + b"JSON" + deep)
+    meshes.box().export(tmp_path / "good.stl")
+    status = {one.file: one.status for one in read_folder(tmp_path, workers=1).outcomes}
+    assert status == {"deep.glb": "refused", "deep.gltf": "refused", "good.stl": "ok"}

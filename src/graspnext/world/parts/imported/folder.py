@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from graspnext.world.parts.imported.units import (
     is_open,
     unit_of,
 )
+from graspnext.world.workers import usable_cores
 
 Status = Literal["ok", "repaired", "refused"]
 
@@ -162,7 +162,7 @@ def _prepare(
         except MeshFileError as error:
             refusals[key] = error
     if tasks:
-        count = len(os.sched_getaffinity(0)) if workers is None else workers
+        count = usable_cores() if workers is None else workers
         for key, refusal in watch(prepare_all(list(tasks.values()), workers=count), len(tasks)):
             if refusal is not None:
                 refusals[key] = refusal

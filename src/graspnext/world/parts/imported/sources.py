@@ -164,7 +164,7 @@ def _references(kind: str, content: bytes) -> list[str]:
     if kind == "ply":
         return _after(rb"comment\s+TextureFile", content[:65536])[:1]
     if kind in {"gltf", "glb"}:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):  # the loader will say what is wrong
+        with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):  # the loader says what is wrong
             header = json.loads(content if kind == "gltf" else _glb_header(content))
             entries = [*header.get("buffers", []), *header.get("images", [])]
             uris = [str(entry["uri"]) for entry in entries if "uri" in entry]
