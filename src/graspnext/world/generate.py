@@ -160,8 +160,6 @@ def _results(tasks: list[SceneTask], config: GenerateConfig) -> Generator[SceneR
         return
     if config.ray is not None:
         yield from run_on_ray(make_files, tasks, address=config.ray, workers=workers, renew_after=config.renew_after)
-    elif workers == 1 and len(tasks) <= config.renew_after:
-        yield from map(make_files, tasks)
     else:
         yield from run_tasks(make_files, tasks, workers=workers, renew_after=config.renew_after)
 

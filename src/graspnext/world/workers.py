@@ -25,8 +25,10 @@ Result = TypeVar("Result")
 
 MAX_DEATHS = 3
 """Worker processes that a task may take with it."""
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")
-"""Read by numeric libraries and by Mesa's software rasteriser when they load."""
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Read by numeric libraries when they load. More threads slow our many small products down, and may round otherwise."""
+_DRAWING_THREADS = "LP_NUM_THREADS"
+"""Read by Mesa's software rasteriser: this many draw the same picture as one."""
 _MEMORY = {"MALLOC_ARENA_MAX": "1"}
 """The renderer's threads come and go; with heaps of their own, what they free would stay with the process."""
 _PR_SET_PDEATHSIG = 1
@@ -57,7 +59,7 @@ def run_tasks(
     """Run a function on each task in child processes; results come as they are ready, in any order.
 
     A task whose process dies, killed by the system or by a fault in a native library, is done again at the end, when
-    memory may be free again.
+    memory may be free again; the last time alone, when all others are done.
 
     Args:
         function: Importable by name; called in the child, once a task.
@@ -83,6 +85,7 @@ class _Pool(Generic[Task, Result]):
     ) -> None:
         self._function = function
         self._waiting = deque(enumerate(tasks))
+        self._last_chance: list[tuple[int, Task]] = []
         self._size = workers
         self._renew_after = renew_after
         self._workers: list[_Worker[tuple[int, Task]]] = []
@@ -90,9 +93,9 @@ class _Pool(Generic[Task, Result]):
         self._deaths_in_a_row = 0
 
     def results(self) -> Iterator[Result]:
-        while self._waiting or self._workers:
-            while self._waiting and len(self._workers) < self._size:
-                self._workers.append(self._start(self._waiting.popleft()))
+        while self._waiting or self._last_chance or self._workers:
+            while len(self._workers) < self._size and (task := self._next(len(self._workers))) is not None:
+                self._workers.append(self._start(task))
             ready = wait([worker.pipe for worker in self._workers])
             for worker in [one for one in self._workers if one.pipe in ready]:
                 try:
@@ -116,30 +119,34 @@ class _Pool(Generic[Task, Result]):
         context = multiprocessing.get_context("spawn")  # a fork would copy native threads' locks
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(self._function, theirs, os.getpid()), daemon=True)
-        threads = str(max(1, usable_cores() // self._size))
-        with _environment({**dict.fromkeys(_THREAD_VARIABLES, threads), **_MEMORY}):
+        drawing = {_DRAWING_THREADS: str(max(1, usable_cores() // self._size))}
+        with _environment({**_ONE_THREAD, **drawing, **_MEMORY}):
             process.start()
         theirs.close()
         worker = _Worker(process, ours, task, self._renew_after)
         _send(worker, task[1])
         return worker
 
+    def _next(self, others: int) -> tuple[int, Task] | None:
+        """The next task, beside `others` that are under way."""
+        if self._waiting:
+            return self._waiting.popleft()
+        return self._last_chance.pop(0) if self._last_chance and not others else None
+
     def _go_on(self, worker: _Worker[tuple[int, Task]]) -> None:
         """Give a worker its next task, or end it."""
         worker.left -= 1
-        if self._waiting and worker.left > 0:
-            worker.task = self._waiting.popleft()
-            _send(worker, worker.task[1])
+        if worker.left > 0 and (task := self._next(len(self._workers) - 1)) is not None:
+            worker.task = task
+            _send(worker, task[1])
             return
         self._workers.remove(worker)
         _send(worker, None)
         worker.process.join()
         worker.pipe.close()
-        if self._waiting:
-            self._workers.append(self._start(self._waiting.popleft()))
 
     def _bury(self, worker: _Worker[tuple[int, Task]]) -> None:
-        """Put the task of a dead worker at the end of the queue.
+        """Put the task of a dead worker at the end.
 
         Raises:
             WorkerError: There have been too many.
@@ -155,7 +162,7 @@ class _Pool(Generic[Task, Result]):
                 f"{task}: its worker process died {self._deaths[number]} times, of {self._deaths_in_a_row} deaths in a "
                 f"row ({_ending(worker.process.exitcode)}); if the machine ran out of memory, use fewer workers"
             )
-        self._waiting.append((number, task))
+        (self._last_chance if self._deaths[number] == MAX_DEATHS - 1 else self._waiting).append((number, task))
 
 
 def _ending(code: int | None) -> str:
