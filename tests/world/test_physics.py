@@ -196,3 +196,30 @@ def test_a_shorter_timestep_mends_what_the_long_one_breaks(monkeypatch: pytest.M
     monkeypatch.setattr(physics, "LIMITS", PhysicsLimits())
     drop(box(), 12, tote())
     assert tried == [0.003]  # and is not spent where it is not needed
+
+
+def test_still_is_judged_where_the_mass_is() -> None:
+    """A frame's origin 1 m away from a part that rocks about its centre of mass moves fast; the part does not."""
+    import mujoco
+
+    spec = mujoco.MjSpec()
+    spec.option.gravity = [0, 0, 0]
+    body = spec.worldbody.add_body(explicitinertial=True, mass=0.2, ipos=[1.0, 0, 0], inertia=[1e-4] * 3)
+    body.quat = [0.5, 0.5, 0.5, 0.5]
+    body.add_freejoint()
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    inside, turn = np.array([True]), 0.1  # rad/s: still, by itself
+    data.qvel[3:] = [0, 0, turn]
+    mujoco.mj_forward(model, data)
+    data.qvel[:3] = -np.cross(data.xmat[1].reshape(3, 3) @ data.qvel[3:], data.xipos[1] - data.xpos[1])
+    assert np.linalg.norm(data.qvel[:3]) == pytest.approx(turn * 1.0)
+    mujoco.mj_forward(model, data)
+    assert physics._moving(data, inside, 1.0) is None
+    data.qvel[:3] = 0  # now the centre of mass swings about the origin
+    mujoco.mj_forward(model, data)
+    velocity = np.zeros(6)
+    mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_BODY, 1, velocity, 0)
+    assert np.linalg.norm(velocity[3:]) == pytest.approx(0.1)  # MuJoCo's own word for it
+    assert physics._moving(data, inside, 1.0) == "still moving: a part turns or slides at 0.100 m/s and 0.10 rad/s"
+    assert physics._moving(data, np.array([False]), 1.0) is None

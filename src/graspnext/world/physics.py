@@ -192,7 +192,7 @@ def _simulate(model: Any, data: Any, guards: list[int], container: Container, fa
     guarded, still = True, 0
     while data.time < LIMITS.max_s:
         mujoco.mj_step(model, data, steps)
-        if any(data.warning[kind].number for kind in _FATAL_WARNINGS):
+        if any(data.warning[getattr(mujoco.mjtWarning, f"mjWARN_{name}")].number for name in _FATAL_WARNINGS):
             raise _TooCoarseError(f"unstable: the simulation broke down after {data.time:.2f} s")
         if guarded and data.time >= fall_s + LIMITS.guard_s:
             model.geom_contype[guards] = model.geom_conaffinity[guards] = 0
@@ -211,8 +211,8 @@ def _simulate(model: Any, data: Any, guards: list[int], container: Container, fa
     return _inside(data, container)
 
 
-_FATAL_WARNINGS = (3, 4, 5)
-"""mjtWarning: BADQPOS, BADQVEL, BADQACC."""
+_FATAL_WARNINGS = ("CONTACTFULL", "CNSTRFULL", "BADQPOS", "BADQVEL", "BADQACC")
+"""Of MuJoCo's mjtWarning: contacts left out for want of memory, or numbers that are not finite or far too large."""
 
 
 def _inside(data: Any, container: Container) -> BoolArray:
@@ -224,11 +224,14 @@ def _inside(data: Any, container: Container) -> BoolArray:
 
 def _moving(data: Any, inside: BoolArray, patience: float) -> str | None:
     """What moves too fast, or None."""
-    velocity = data.qvel.reshape(-1, 6)[inside]  # linear in the world frame, angular in the body's
-    if velocity.size == 0:
+    if not inside.any():
         return None
-    linear = float(np.linalg.norm(velocity[:, :3], axis=1).max())
-    angular = float(np.linalg.norm(velocity[:, 3:], axis=1).max())
+    velocity = data.qvel.reshape(-1, 6)[inside]  # of the frame's origin in world axes; angular in the body's axes
+    turns = data.xmat[1:].reshape(-1, 3, 3)[inside]
+    spin = np.einsum("nij,nj->ni", turns, velocity[:, 3:])
+    center = velocity[:, :3] + np.cross(spin, (data.xipos - data.xpos)[1:][inside])
+    linear = float(np.linalg.norm(center, axis=1).max())
+    angular = float(np.linalg.norm(spin, axis=1).max())
     if linear <= patience * LIMITS.still_m_s and angular <= patience * LIMITS.still_rad_s:
         return None
     return f"still moving: a part turns or slides at {linear:.3f} m/s and {angular:.2f} rad/s"
