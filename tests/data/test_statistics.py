@@ -100,10 +100,12 @@ def test_what_the_scenes_say_of_containers_and_fills_is_counted(tiny_dataset: Pa
     root = Path(shutil.copytree(tiny_dataset, tmp_path / "copy"))
     for n in range(10):
         info = {"container": {"kind": "tote" if n < 7 else "crate"}, "fill": "pile", "placements": [{}] * n}
+        info["look"] = {"mood": "dim"} if n else "dark"
         edit_json(root / f"scenes/{n:06d}/scene.json", lambda scene, i=info: scene["info"].update(i))  # type: ignore[misc]
     numbers = gather(Dataset(root), sample=1)
     assert numbers["scenes_by_container"] == {"crate": 3, "tote": 7}
     assert numbers["scenes_by_fill"] == {"pile": 10}
+    assert numbers["scenes_by_light"] == {"dim": 9}
     assert numbers["distributions"]["parts_per_scene"]["mean"] == 4.5
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,11 @@ from tests.world import runs
 
 from graspnext.data.format import LogEntry
 from graspnext.data.reader import Dataset, read_info, read_manifest
+from graspnext.data.statistics import gather
 from graspnext.errors import ConfigError, SceneError
 from graspnext.geometry.cameras import project
 from graspnext.geometry.rotations import inverse, transform
+from graspnext.world import generate as generating
 from graspnext.world import scene_task
 from graspnext.world.generate import FAILED_SHARE_FROM, GenerateConfig, generate
 from graspnext.world.physics import settle
@@ -78,6 +82,23 @@ def test_the_reader_takes_it_and_labels_fit_the_scene(dataset: Path) -> None:
 
 
 @needs_renderer
+def test_the_report_counts_what_the_scenes_say(dataset: Path) -> None:
+    numbers = gather(Dataset(dataset), sample=1)
+    scenes = [make_scene(SMALL, seed=5, index=index) for index in range(SCENES)]
+    assert numbers["scenes_by_container"] == Counter(scene.container.kind for scene in scenes)
+    assert numbers["scenes_by_fill"] == Counter(scene.fill for scene in scenes)
+    assert numbers["scenes_by_light"] == Counter(scene.look.mood for scene in scenes)
+    assert numbers["views_by_sensor"] == Counter(scene.sensor.name for scene in scenes for _ in scene.cameras)
+    parts = numbers["distributions"]["parts_per_scene"]
+    assert parts["number"] == SCENES
+    assert parts["mean"] == pytest.approx(np.mean([len(scene.placements) for scene in scenes]))
+    for scene in scenes:
+        assert json.loads((dataset / "scenes" / scene.id / "scene.json").read_bytes())["info"]["num_props"] == len(
+            scene.props
+        )
+
+
+@needs_renderer
 def test_pictures_show_what_the_labels_say(dataset: Path) -> None:
     """Colours change where ids do: the renderer and the rays of the labels see the same scene."""
     reader = Dataset(dataset)
@@ -96,6 +117,7 @@ def test_scenes_are_functions_of_seed_and_index() -> None:
     first, again = make_scene(SMALL, seed=1, index=3), make_scene(SMALL, seed=1, index=3)
     assert [p.T_world_part.tolist() for p in first.placements] == [p.T_world_part.tolist() for p in again.placements]
     assert dataclasses.asdict(first.look) == dataclasses.asdict(again.look)
+    assert first.fill in SMALL.fills and first.look.mood in SMALL.look.moods
     others = make_scene(SMALL, seed=1, index=4), make_scene(SMALL, seed=2, index=3)
     assert all(other.cameras[0].fx != first.cameras[0].fx for other in others)
     assert first.id == "000003"
@@ -136,6 +158,12 @@ def test_impossible_numbers(values: dict[str, int]) -> None:
 IMPOSSIBLE: Recipe = dataclasses.replace(SMALL, novel_every=2)
 
 
+def settle_by(physics: object, patch: pytest.MonkeyPatch) -> None:
+    """With another physics, which only this process knows: so it makes the scenes itself."""
+    patch.setattr(scene_task, "settle", physics)
+    patch.setattr(generating, "run_tasks", lambda make, tasks, **_: (make(task) for task in tasks))
+
+
 def refuse_ordinary(contents: Contents, *, rng: np.random.Generator) -> tuple[Placement, ...]:
     """As physics does, but for novel scenes only."""
     if contents.parts[0].family in IMPOSSIBLE.families:
@@ -145,7 +173,7 @@ def refuse_ordinary(contents: Contents, *, rng: np.random.Generator) -> tuple[Pl
 
 @needs_renderer
 def test_a_scene_that_fails_is_noted_and_the_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scene_task, "settle", refuse_ordinary)
+    settle_by(refuse_ordinary, monkeypatch)
     report = generate(tmp_path, recipe=IMPOSSIBLE, config=GenerateConfig(4, seed=5, workers=1))
     assert (report.scenes, report.failed, report.failed_share) == (2, 2, 0.5)
     assert report.refused == {"parts overlap by # mm; the scene is dropped": 2 * MAX_ATTEMPTS}
@@ -177,7 +205,7 @@ def test_a_run_that_mostly_fails_stops(tmp_path: Path, monkeypatch: pytest.Monke
     def refuse(_contents: Contents, *, rng: np.random.Generator) -> tuple[Placement, ...]:
         raise SceneError(f"parts overlap by {rng.uniform(1, 9):.1f} mm")
 
-    monkeypatch.setattr(scene_task, "settle", refuse)
+    settle_by(refuse, monkeypatch)
     with pytest.raises(
         SceneError, match=r"20 of 20 scenes failed, .*\(100 attempts\).*overlap by # mm; change the recipe"
     ):

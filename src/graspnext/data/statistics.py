@@ -33,6 +33,8 @@ SUCKABLE_FROM = 0.5
 """Suction score from which a pixel counts as a good place for the cup, as in the metrics."""
 MAX_MEMORY_POINTS = 600
 _ADVICE = "run `graspnext data check`"
+_SAID = {"container": ("container", "kind"), "fill": ("fill",), "light": ("look", "mood")}
+"""What scenes are counted by, and where `scene.json` says it."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def gather(
     for entry in progress(dataset.entries, len(dataset.entries)):
         labels.add(dataset.root, entry, reader.read_labels(dataset.root, entry, dataset.info.image_size))
     scenes = {entry.scene: entry.split for entry in dataset.entries}
-    containers, fills, placed = _scenes(dataset, sorted(scenes))
+    said, placed = _scenes(dataset, sorted(scenes))
     log = read_log(dataset.root)
     return {
         "dataset": _about(dataset.info),
@@ -160,8 +162,7 @@ def gather(
             for split in SPLITS
         },
         "by_family": {name: dict(counts) for name, counts in sorted(labels.families.items())},
-        "scenes_by_container": dict(sorted(containers.items())),
-        "scenes_by_fill": dict(sorted(fills.items())),
+        **{f"scenes_by_{name}": dict(sorted(counts.items())) for name, counts in said.items()},
         "views_by_sensor": dict(sorted(labels.sensors.items())),
         "views_without": dict(sorted(labels.missing.items())),
         "distributions": _distributions(labels, placed) | _maps(dataset, sample),
@@ -196,24 +197,24 @@ def _about(info: DatasetInfo) -> dict[str, Any]:
     return about
 
 
-def _scenes(dataset: Dataset, scenes: Sequence[str]) -> tuple[Counter[str], Counter[str], list[int]]:
-    """Containers, fills, and the number of parts of each scene, as far as `scene.json` says."""
-    containers: Counter[str] = Counter()
-    fills: Counter[str] = Counter()
+def _scenes(dataset: Dataset, scenes: Sequence[str]) -> tuple[dict[str, Counter[str]], list[int]]:
+    """Containers, fills, kinds of light, and the number of parts of each scene, as far as `scene.json` says."""
+    said: dict[str, Counter[str]] = {name: Counter() for name in _SAID}
     placed = []
     for scene in scenes:
         file = f"{SCENES_DIR}/{scene}/scene.json"
         record = reader.parse_record(
             SceneFile, reader.read_bytes(dataset.root, file, _ADVICE), dataset.root, file, _ADVICE
         )
-        container = record.info.get("container")
-        if isinstance(container, dict) and isinstance(container.get("kind"), str):
-            containers[container["kind"]] += 1
-        if isinstance(record.info.get("fill"), str):
-            fills[record.info["fill"]] += 1
+        for name, path in _SAID.items():
+            value: object = record.info
+            for key in path:
+                value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, str):
+                said[name][value] += 1
         if isinstance(record.info.get("placements"), list):
             placed.append(len(record.info["placements"]))
-    return containers, fills, placed
+    return said, placed
 
 
 def _distributions(labels: _Labels, placed: list[int]) -> dict[str, Any]:

@@ -117,6 +117,7 @@ def _groups(numbers: Mapping[str, Any]) -> str:
     for title, field in (
         ("Scenes by container", "scenes_by_container"),
         ("Scenes by fill", "scenes_by_fill"),
+        ("Scenes by light", "scenes_by_light"),
         ("Views by sensor", "views_by_sensor"),
         ("Views without a label of", "views_without"),
     ):

@@ -124,7 +124,8 @@ def sample_look(ranges: LookRanges, container: Container, *, rng: np.random.Gene
     """
     names = sorted(ranges.moods)
     weights = np.array([ranges.moods[name] for name in names])
-    mood = MOODS[str(rng.choice(names, p=weights / weights.sum()))]
+    name = str(rng.choice(names, p=weights / weights.sum()))
+    mood = MOODS[name]
     zenith, azimuth = np.radians(rng.uniform(*mood.zenith_deg)), rng.uniform(0, 2 * np.pi)
     direction = -np.array([np.sin(zenith) * np.cos(azimuth), np.sin(zenith) * np.sin(azimuth), np.cos(zenith)])
     lights = [
@@ -157,7 +158,7 @@ def sample_look(ranges: LookRanges, container: Container, *, rng: np.random.Gene
     ambient = color_of_temperature(between(*ranges.temperature_k, rng=rng))
     lux = mood.ambient * size_between(*ranges.ambient_lux, rng=rng)
     exposure = max(size_between(*ranges.exposure, rng=rng), LEAST_LEVEL * WHITE_LUX / (level + lux))
-    return Look(tuple(lights), ambient, lux, exposure)
+    return Look(tuple(lights), ambient, lux, exposure, name)
 
 
 def color_of_temperature(kelvin: float) -> tuple[float, float, float]:

@@ -137,6 +137,8 @@ class Look:
     """What that light casts on a surface that faces up."""
     exposure: float
     """Multiplies the picture before tone mapping; 1 is the renderer's default."""
+    mood: str = ""
+    """The kind of light it was drawn as, one of `lighting.MOODS`: for statistics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,3 +166,5 @@ class Scene:
     """Things around the container, world frame: seen, in the depth and in the tool's way, but background."""
     sensor: Sensor = IDEAL
     """The camera model that all views are taken with."""
+    fill: str = ""
+    """How the parts came into the container, one of `fills.FILLS`: for statistics."""

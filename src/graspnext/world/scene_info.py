@@ -22,6 +22,7 @@ def scene_info(scene: Scene, *, seed: int, index: int, attempt: int) -> dict[str
         "index": index,
         "attempt": attempt,
         "container": {"kind": scene.container.kind, "inner_size_m": list(scene.container.inner_size)},
+        "fill": scene.fill,
         "parts": [_part_info(part) for part in scene.parts],
         "placements": [
             {
@@ -31,6 +32,7 @@ def scene_info(scene: Scene, *, seed: int, index: int, attempt: int) -> dict[str
             }
             for number, placement in enumerate(scene.placements, start=1)
         ],
+        "num_props": len(scene.props),
         "look": dataclasses.asdict(scene.look),
         "sensor": dataclasses.asdict(scene.sensor),
     }

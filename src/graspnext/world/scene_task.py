@@ -143,6 +143,7 @@ def _try_scene(recipe: Recipe, seed: int, index: int, problems: list[str], secon
             *(scene_id(index), contents.parts, placements, contents.container, contents.floor, look, cameras),
             props=props,
             sensor=sensor,
+            fill=contents.fill,
         )
     return None
 
