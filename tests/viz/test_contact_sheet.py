@@ -65,6 +65,16 @@ def test_each_label_shows_in_its_own_panel(view: View, panel: int, change: Calla
     assert changed == [panel]
 
 
+@pytest.mark.parametrize(("name", "panel"), [("depth", DEPTH), ("suction", SUCTION)])
+def test_a_missing_map_is_said_to_be_missing(view: View, name: str, panel: int) -> None:
+    key = "depth_m" if name == "depth" else name
+    zero = with_labels(view, **{key: np.zeros_like(getattr(view.labels, key))})
+    known, missing = panels(zero), panels(with_labels(zero, missing=frozenset({name})))
+    assert [i for i in range(PANELS) if not np.array_equal(known[i], missing[i])] == [panel]
+    grey = missing[panel]
+    assert (grey == grey[..., :1]).all() and (grey == 255).any()  # words in white, and no colour that means a value
+
+
 def test_outlines_of_visible_masks_show(view: View) -> None:
     seen = next(one for one in view.labels.instances if one.visible_mask.any())
     others = tuple(one for one in view.labels.instances if one is not seen)

@@ -25,7 +25,8 @@ def contact_sheet(
 
     The panels: the picture; boxes, outlines and centres of mass (red free, blue occluded, grey ignored; solid visible,
     dashed amodal); instance ids with layer and hidden share; depth; suction; the depth as the sensor measured it. Where
-    one view has that, the strips of the others leave its place empty.
+    one view has that, the strips of the others leave its place empty. Depth and suction of which a view has no label
+    are said to be so, not drawn as 0.
 
     Args:
         views: What to show, in reading order.
@@ -60,16 +61,23 @@ def contact_sheet(
 
 def _strip(view: View, panel_px: int, places: int, note: str) -> Image.Image:
     height = max(1, round(panel_px * view.image.shape[0] / view.image.shape[1]))
-    near, far = ends = labels.depth_range(view.labels.depth_m)
     count = len(view.labels.instances)
     about = f"{view.scene_id} view {view.view_id}: {count} part{'' if count == 1 else 's'}"
     panels = {
         about + (f", {note}" if note else ""): resize(view.image, height, panel_px),
         "red free, blue occluded; dashed amodal, x mass": labels.outlines(view, height, panel_px),
         "instances: layer, hidden share": labels.identities(view, height, panel_px),
-        f"depth: red {near:.2f} m, blue {far:.2f} m": labels.depth(view.labels.depth_m, ends, height, panel_px),
-        "suction: red 1, green 0.5, blue 0": labels.suction(view, height, panel_px),
     }
+    near, far = ends = labels.depth_range(view.labels.depth_m)
+    if "depth" in view.labels.missing:
+        panels["depth"] = labels.no_label(view, height, panel_px)
+    else:
+        caption = f"depth: red {near:.2f} m, blue {far:.2f} m"
+        panels[caption] = labels.depth(view.labels.depth_m, ends, height, panel_px)
+    if "suction" in view.labels.missing:
+        panels["suction"] = labels.no_label(view, height, panel_px)
+    else:
+        panels["suction: red 1, green 0.5, blue 0"] = labels.suction(view, height, panel_px)
     if view.sensor_depth_m is not None:
         panels[f"measured by {view.sensor}"] = labels.depth(view.sensor_depth_m, ends, height, panel_px)
     strip = Image.new("RGB", (places * panel_px + (places - 1) * _GAP_PX, _CAPTION_PX + height), PAPER)

@@ -119,6 +119,18 @@ def suction(view: View, height: int, width: int) -> UInt8Array:
     return _nearest(np.where(part[..., None], heated, dimmed), height, width)
 
 
+def no_label(view: View, height: int, width: int) -> UInt8Array:
+    """The panel of a map that the view has no label of: the dimmed picture, and these words.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    canvas = Image.fromarray(resize(_grey(view.image) // np.uint8(3), height, width))
+    font = ImageFont.load_default(14)
+    ImageDraw.Draw(canvas).text((width / 2, height / 2), "no label", fill="white", font=font, anchor="mm")
+    return np.asarray(canvas, dtype=np.uint8)
+
+
 def _grey(image: UInt8Array) -> UInt8Array:
     return np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
 
