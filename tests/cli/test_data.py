@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from graspnext.cli.data import COMMANDS
 from graspnext.cli.main import main
 
 
@@ -89,14 +90,6 @@ def test_show_says_what_is_wrong_with_the_folder(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.mark.parametrize("words", [[], ["check"], ["show"], ["report"]])
-def test_help_has_examples(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["data", *words, "--help"])
-    assert end.value.code == 0
-    assert f"graspnext data {words[0] if words else 'check'} " in capsys.readouterr().out
-
-
 def test_workers_and_progress_change_nothing(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(tiny_dataset), "--workers", "2"]) == 0
     assert capsys.readouterr().out == "10 scenes, 20 views: no faults\n"
@@ -130,3 +123,26 @@ def test_report_refuses_bad_values(tiny_dataset: Path, words: list[str], capsys:
 def test_report_says_what_is_wrong_with_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "report", str(tmp_path), "--out", str(tmp_path / "x.html")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_help_names_every_verb_on_a_line_and_each_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "--help"]) == 0
+    overview = capsys.readouterr().out.splitlines()
+    for verb in COMMANDS:
+        assert sum(line.startswith(f"  {verb} ") for line in overview) == 1
+        with pytest.raises(SystemExit) as end:
+            main(["data", verb, "--help"])
+        assert end.value.code == 0
+        assert f"  graspnext data {verb} " in capsys.readouterr().out
+    assert main(["data"]) == 2
+
+
+def test_an_unknown_verb_and_a_bad_value_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        (["chekc", "bins"], "unknown data command 'chekc'; choose one of: check"),
+        (["show", "bins", "--out", "sheet.png", "--views", "0"], "views is 0; it must be in 1 ... 200"),
+    ):
+        assert main(["data", *words]) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.count("\n") == 1
+        assert message in complaint

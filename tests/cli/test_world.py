@@ -97,8 +97,12 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
         (["make", "--out", "x", "--scenes", "1", "--size", "7"], "image_size is (7, 7)"),
         (["make", "--out", "x", "--scenes", "1", "--views", "0"], "views is 0"),
         (["make", "--out", "x", "--scenes", "1", "--renderer", "blender"], "renderer is 'blender'"),
-        (["make", "--out", "x", "--workers", "many"], "workers is 'many'; it must be a number, ray, or ray:ADDRESS"),
-        (["make", "--out", "x", "--workers", "0"], "workers is 0; it must be at least 1"),
+        (["make", "--out", "x", "--workers", "many"], "workers is 'many'; it must be a whole number from 1, ray"),
+        (["make", "--out", "x", "--workers", "0"], "workers is '0'; it must be a whole number from 1"),
+        (["make", "--out", "x", "--workers", "-1"], "workers is '-1'; it must be a whole number from 1"),
+        (["make", "--out", "x", "--recipe"], "--recipe is ''; it must be followed by the name of a recipe"),
+        (["make", "--out", "x", "--recipe.parts-per-scene", "5", "1"], "parts_per_scene is (5, 1); it must be a pair"),
+        (["make", "--out", "x", "--scenes", "1", "--json", "."], ".: a folder stands where a file must be"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from graspnext.cli.options import read_options
 from graspnext.cli.output import emit_json, progress
 from graspnext.errors import ConfigError, RunError
 from graspnext.types import Prediction, UInt8Array
@@ -63,7 +64,7 @@ class Command:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the arguments are those after `evaluate`."""
-    command = tyro.cli(Command, prog="graspnext evaluate", args=list(arguments))
+    command = read_options(Command, arguments, prog="graspnext evaluate")
     from graspnext.data.reader import Dataset
     from graspnext.learning.evaluate import evaluate
 

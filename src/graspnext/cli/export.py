@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from graspnext.cli.options import read_options
 from graspnext.cli.output import emit_json
 from graspnext.errors import ConfigError
 from graspnext.runtime.bundle import open_bundle
@@ -22,7 +23,6 @@ class Export:
 
     Examples:
       graspnext export runs/fast --out bundles/fast
-
       graspnext export runs/fast --out bundles/fast --input-size 1184 --metrics test.json --metrics novel.json
     """
 
@@ -44,7 +44,7 @@ class Export:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    options = tyro.cli(Export, args=list(arguments), prog="graspnext export")
+    options = read_options(Export, arguments, prog="graspnext export")
     name = options.name or options.out.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ConfigError("--name", name, "up to 100 letters, digits, dots, dashes and underscores")

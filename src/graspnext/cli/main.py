@@ -13,7 +13,7 @@ from graspnext.errors import GraspNextError
 COMMANDS: dict[str, str] = {
     "predict": "find parts and suction points in images",
     "world": "make labelled bin scenes",
-    "data": "check and show datasets",
+    "data": "check, show and sum up datasets; convert those of others",
     "profile": "count a network's parameters and multiply-accumulates",
     "train": "train a network on a dataset",
     "evaluate": "measure a training run or a bundle on a dataset",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from graspnext.files import write_json
+from graspnext.files import output_errors, write_json
 
 T = TypeVar("T")
 
@@ -30,6 +32,24 @@ def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
             left = (now - start) / done * (total - done)
             sys.stderr.write(f"{label}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left\n")
             last = now
+
+
+def check_target(target: Path | None) -> None:
+    """Refuse, before long work begins, a file of `--json` that could not be written at its end.
+
+    Raises:
+        OutputError: It is a folder, or its folder cannot be made or written.
+    """
+    if target is None or str(target) == "-":
+        return
+    with output_errors(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        above = next(folder for folder in target.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(above, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def emit_json(content: object, target: Path | None) -> None:

@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
+from graspnext.cli.options import read_options
 from graspnext.cli.output import emit_json, progress
 from graspnext.errors import ConfigError, InputImageError
 from graspnext.files import make_folder, output_errors, write_json
@@ -28,11 +29,10 @@ class Predict:
 
     Examples:
       graspnext predict bin.png --out found
-
       graspnext predict pictures/ 'more/*.jpg' --out found --min-score 0.3 --runtime onnxruntime
     """
 
-    sources: tyro.conf.Positional[tuple[str, ...]]
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE...")]
     """Pictures (PNG, JPEG, TIFF, BMP, WEBP), folders of them, or glob patterns in quotes."""
     out: Path
     """Folder for <name>_overlay.png and predictions.json."""
@@ -59,7 +59,7 @@ class Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command: 0 when every source gave a result, 2 when any did not."""
-    options = tyro.cli(Predict, args=list(arguments), prog="graspnext predict")
+    options = read_options(Predict, arguments, prog="graspnext predict")
     if not options.sources:
         raise ConfigError("SOURCE", "", "at least one picture, folder or glob pattern")
     from graspnext.runtime.predictor import Predictor

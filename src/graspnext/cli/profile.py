@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from graspnext.cli.options import read_options
 from graspnext.cli.output import emit_json
 
 DESCRIPTION = """Count a network's parameters, multiply-accumulates (MACs) and activations for one square image.
@@ -29,9 +30,9 @@ class ProfileOptions:
     """Name of the network."""
     size: int = 1200
     """Side of the image, px; padded to a multiple of 32 as the network's input is."""
-    proposals: int | None = None
+    proposals: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """RoIs that the box head reads; the preset's own number when left out."""
-    detections: int | None = None
+    detections: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """RoIs that the mask heads read; the preset's own number when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the numbers here; - is standard output."""
@@ -39,7 +40,7 @@ class ProfileOptions:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; 0 when done."""
-    options = tyro.cli(ProfileOptions, args=arguments, prog="graspnext profile", description=DESCRIPTION)
+    options = read_options(ProfileOptions, arguments, prog="graspnext profile", description=DESCRIPTION)
     report = run_profile(options)
     if str(options.json) != "-":
         sys.stdout.write(table(report) + "\n")

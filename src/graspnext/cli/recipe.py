@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graspnext.errors import ConfigError
+
 
 def take_recipe(words: Sequence[str], *, default: str) -> tuple[str, list[str]]:
     """The name after `--recipe` or in `--recipe=NAME`, the last one given, and the other words.
@@ -11,11 +13,16 @@ def take_recipe(words: Sequence[str], *, default: str) -> tuple[str, list[str]]:
     Args:
         words: Arguments of a command.
         default: The name when none is given.
+
+    Raises:
+        ConfigError: No name follows `--recipe`.
     """
     name, others, left = default, list[str](), list(words)
     while left:
         word = left.pop(0)
-        if word == "--recipe" and left and not left[0].startswith("-"):
+        if word == "--recipe":
+            if not left or left[0].startswith("-"):
+                raise ConfigError("--recipe", "", "followed by the name of a recipe")
             name = left.pop(0)
         elif word.startswith("--recipe="):
             name = word.removeprefix("--recipe=")

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from graspnext.cli.output import emit_json, progress
+from graspnext.cli.options import read_options
+from graspnext.cli.output import check_target, emit_json, progress
 from graspnext.cli.recipe import take_recipe
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.world.cups_file import read_cups
@@ -32,10 +33,10 @@ Examples:
   graspnext world make --parts cad --out mine --scenes 100
 
 --recipe NAME (RECIPE_NAMES; default when left out) is where to start from, --recipe.FIELD changes one value of
-it. The same recipe and seed give the same files, with one worker or many, here or on a cluster. A run that was stopped
-or killed goes on with the same command and --resume, and so does one that is to have more scenes. A scene that cannot
-be made is noted in dataset.json, and the others are made. Of ten scenes six are for training, two for validation, one
-for testing, and one is "novel": it holds only part families that the others never do.
+it (the long lists at the end). The same recipe and seed give the same files, with one worker or many, here or on a
+cluster. A run that was stopped or killed goes on with the same command and --resume, and so does one that is to have
+more scenes. A scene that cannot be made is noted in dataset.json, and the others are made. Of ten scenes six are for
+training, two for validation, one for testing, and one is "novel": it holds only part families that the others never do.
 
 Exit codes: 0 done, 2 bad input, full disk or too many failed scenes, 130 interrupted, 143 terminated.""".replace(
     "RECIPE_NAMES", ", ".join(RECIPES)
@@ -67,23 +68,23 @@ class MakeOptions:
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the dataset; new or empty, unless resumed."""
-    scenes: int | None = None
+    scenes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of scenes; the recipe's when left out."""
-    views: int | None = None
+    views: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Pictures of each scene; the recipe's when left out."""
-    size: int | None = None
+    size: Annotated[int | None, tyro.conf.arg(metavar="PX")] = None
     """Height and width of the pictures, px; the recipe's when left out."""
     seed: int = 0
     """Any whole number from 0; another one gives other scenes."""
-    workers: Annotated[str | None, tyro.conf.arg(metavar="N|ray[:ADDRESS]")] = None
-    """Processes at a time; one for each core when left out. ray:ADDRESS = a Ray cluster, ray = one started here."""
+    workers: Annotated[str | None, tyro.conf.arg(metavar="N|ray[:HOST:PORT]")] = None
+    """Processes at a time; one for each core when left out. ray:HOST:PORT = a Ray cluster, ray = one started here."""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Keep the whole scenes in DIR and make the rest."""
-    renderer: str | None = None
+    renderer: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """filament, filament-gpu, filament-cpu or classic; the best that works here when left out."""
     parts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of your own meshes: scenes hold these parts (docs/parts.md). Files that cannot be used are left out."""
-    units: Literal["mm", "m"] | None = None
+    units: Annotated[Literal["mm", "m"] | None, tyro.conf.arg(metavar="mm|m")] = None
     """Unit of all meshes in DIR; found out from their size when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write counts and seconds per view here; - is standard output."""
@@ -97,7 +98,7 @@ def make(words: list[str]) -> int:
     """Run `world make`."""
     name, words = take_recipe(words, default="default")
     start = MakeOptions(tyro.MISSING, recipe=find_recipe(name))
-    options = tyro.cli(MakeOptions, default=start, prog="graspnext world make", description=DESCRIPTION, args=words)
+    options = read_options(MakeOptions, words, prog="graspnext world make", description=DESCRIPTION, default=start)
     recipe = dataclasses.replace(
         options.recipe,
         scenes=options.recipe.scenes if options.scenes is None else options.scenes,
@@ -105,6 +106,7 @@ def make(words: list[str]) -> int:
         image_size=options.recipe.image_size if options.size is None else (options.size, options.size),
         more_cups=options.recipe.more_cups if options.cups is None else read_cups(options.cups, options.recipe.cup),
     )
+    check_target(options.json)
     workers, ray = take_workers(options.workers)
     if options.parts is not None:
         recipe = _with_parts(recipe, options.parts, options.units, workers)
@@ -174,8 +176,8 @@ def take_workers(word: str | None) -> tuple[int | None, str | None]:
     name, _, address = word.partition(":")
     if name == "ray":
         return None, address
-    if not word.isdecimal():
-        raise ConfigError("workers", word, "a number, ray, or ray:ADDRESS")
+    if not (word.isascii() and word.isdecimal() and int(word)):
+        raise ConfigError("workers", word, "a whole number from 1, ray, or ray:HOST:PORT")
     return int(word), None
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from graspnext.cli.options import read_options
 from graspnext.cli.output import emit_json, progress
 from graspnext.errors import ConfigError
 from graspnext.world.parts.imported.folder import FileOutcome, PartFolder, read_folder
@@ -33,13 +34,13 @@ class PartsOptions:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Folder of OBJ, STL, PLY, GLB, glTF and OFF files, at any depth."""
-    units: Literal["mm", "m"] | None = None
+    units: Annotated[Literal["mm", "m"] | None, tyro.conf.arg(metavar="mm|m")] = None
     """Unit of all files; found out from their size when left out."""
-    workers: int | None = None
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Processes at a time; one for each core when left out."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = None
     """Picture to write: every part, and the convex pieces that physics uses."""
-    renderer: str | None = None
+    renderer: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """filament or classic, for the picture; the best that works here when left out."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the outcomes here; - is standard output."""
@@ -53,7 +54,7 @@ class PartsOptions:
 
 def main(words: Sequence[str]) -> int:
     """Run `world parts`: 0 when every file can be used, 2 otherwise."""
-    options = tyro.cli(PartsOptions, prog="graspnext world parts", description=DESCRIPTION, args=list(words))
+    options = read_options(PartsOptions, words, prog="graspnext world parts", description=DESCRIPTION)
     read = read_folder(options.folder, units=options.units, workers=options.workers, watch=watch)
     emit_json(
         {
