@@ -15,9 +15,10 @@ from tests.world import runs
 from graspnext.data.format import LogEntry
 from graspnext.data.reader import read_info, read_manifest
 from graspnext.data.splits import split_of
-from graspnext.data.writer import encode_scene
+from graspnext.data.writer import EncodedScene, encode_scene, store_scene
 from graspnext.errors import OutputError
 from graspnext.types import View
+from graspnext.world import dataset_folder
 from graspnext.world.dataset_folder import DatasetFolder
 from graspnext.world.recipes import Recipe, find_recipe
 from graspnext.world.scene_task import SceneResult, scene_id
@@ -173,6 +174,20 @@ def test_what_does_not_fit_is_refused_by_name(make: Make, tmp_path: Path) -> Non
         open_folder(foreign)
     assert [path.name for path in foreign.iterdir()] == ["notes.txt"]
     assert runs.reproducible(root) == before
+
+
+def test_a_stop_between_storing_and_listing_loses_no_line(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(root: Path, name: str, encoded: EncodedScene) -> None:
+        store_scene(root, name, encoded)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_folder(tmp_path) as folder:
+        folder.add(make(0))
+        monkeypatch.setattr(dataset_folder, "store_scene", interrupted)
+        folder.add(make(1))
+    assert {entry.scene for entry in read_manifest(tmp_path)} == {"000000", "000001"}
 
 
 def test_one_writer_at_a_time(make: Make, tmp_path: Path) -> None:

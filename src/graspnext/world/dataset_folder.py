@@ -69,6 +69,7 @@ class DatasetFolder:
         self._log = lock(make_folder(root))
         self._entries: dict[int, list[ManifestEntry]] = {}
         self._unlisted = 0
+        self._storing: int | None = None
         self.failed: dict[int, list[str]] = {}
         """Scenes that cannot be made, with the reasons."""
         try:
@@ -90,6 +91,8 @@ class DatasetFolder:
     ) -> None:
         """List what was made, whatever ended the run; if the disk is full, the list before stays."""
         try:
+            if self._storing is not None and (files := self._whole(self._storing)) is not None:
+                self._list(self._storing, files)  # stopped between its last file and its listing
             self.write_manifest()
         except OutputError:
             if error is None:  # otherwise the first complaint is the one to hear
@@ -118,8 +121,10 @@ class DatasetFolder:
             self.failed[result.index] = result.log.problems
             self._write_info()
         else:
+            self._storing = result.index
             store_scene(self.root, scene_id(result.index), result.encoded)
             self._list(result.index, result.encoded.views)
+            self._storing = None
             self._unlisted += 1
             if self._unlisted >= _MANIFEST_EVERY:
                 self.write_manifest()
