@@ -297,14 +297,18 @@ def spring(name: str, rng: np.random.Generator) -> Part:
     wire = size_between(0.0011, 0.003, rng=rng)
     R, turns = wire * between(3.2, 5.5, rng=rng), int(rng.integers(6, 10))
     pitch = 2 * wire * between(1.01, 1.05, rng=rng)
-    t = np.linspace(0, 2 * np.pi * turns, 14 * turns + 1)
+    end = 2 * np.pi * turns
+    t = np.array([0, *np.linspace(0.03, end - 0.03, 14 * turns + 1), end])  # short steps: ends cut straight across
     path = np.stack([R * np.cos(t), R * np.sin(t), pitch * t / (2 * np.pi)], axis=1)
     coil = sweep(path, circles(np.full(len(t), wire), 8), pieces=1)
     height = float(path[-1, 2])
     color: Color = ((150, 152, 156), (196, 199, 202), (70, 70, 74), (200, 170, 90))[int(rng.integers(4))]
     atlas = make_skin_atlas([skin_of(color, (32, 64), rough=0.9)])
-    solid = Solid(
-        coil.vertices, coil.faces, coil.uv, _tube(R - 0.94 * wire, R + 0.94 * wire, -0.3 * wire, height + 0.3 * wire)
-    ).painted(atlas.cells[0])
+    hulls = []
+    for share, sector in zip((np.arange(8) + 1) / 8, _tube(R - 0.94 * wire, R + 0.94 * wire, 0, 1), strict=True):
+        # The wire's two ends make stairs of bottom and top: each sector reaches just as far as the wire does in it.
+        low, high = pitch * (share - 1 / 8) - wire, height - pitch * (1 - share) + wire
+        hulls.append(sector * (1, 1, high - low) + (0, 0, low))
+    solid = Solid(coil.vertices, coil.faces, coil.uv, tuple(hulls)).painted(atlas.cells[0])
     stuff = Stuff(atlas.material("metal", rng=rng), 7850.0, between(0.2, 0.35, rng=rng))
     return part_of(name, "spring", solid, stuff)
