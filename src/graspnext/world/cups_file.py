@@ -10,6 +10,7 @@ with-flange:
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,12 +36,12 @@ def read_cups(path: Path, own: CupConfig) -> dict[str, CupConfig]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), default=str)
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise ConfigError("cups", str(path), f"a readable YAML file ({reason})") from error
     try:
-        cups = _FORM.validate_python(content, strict=False)
+        cups = _FORM.validate_json(content, strict=True)  # as JSON, a list may be a pair, yet no text a number
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][:2]) or "cups"
