@@ -110,6 +110,13 @@ def test_scenes_share_a_split(tmp_path: Path) -> None:
     assert [scene.id for scene in CocoAmodal(path, options).scenes()] == ["0", "1"]
 
 
+def test_names_of_any_length_make_scenes(tmp_path: Path) -> None:
+    write_set(tmp_path / "set", {"a" * 40 + "-" + "b" * 119: small_pile(), "-" * 130: small_pile(1)})
+    convert(CocoAmodal(tmp_path / "set", CocoAmodalOptions()), tmp_path / "out")
+    assert {entry.scene for entry in Dataset(tmp_path / "out").entries} == {"b" * 119, "scene"}
+    assert check_dataset(tmp_path / "out") == []
+
+
 def test_files_that_put_a_scene_into_two_splits_are_refused(tmp_path: Path) -> None:
     path = write_set(tmp_path, {"scene1_0": small_pile(), "scene1_1": small_pile(1)})
     path.with_name("val.json").write_bytes(path.read_bytes())

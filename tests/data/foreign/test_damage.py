@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.foreign.coco_files import write_set
 from tests.data.foreign.metagraspnet_files import Pile, small_pile, write_real_scene, write_sim_view
 
@@ -20,6 +21,7 @@ from graspnext.data.foreign.coco_amodal import CocoAmodal, CocoAmodalOptions
 from graspnext.data.foreign.hdf5 import Hdf5
 from graspnext.data.foreign.metagraspnet_reader import MetaGraspNet, MetaGraspNetOptions
 from graspnext.data.foreign.npz import Npz, Stack, write_npz
+from graspnext.data.foreign.opening import picture_size, read_rgb
 from graspnext.data.foreign.source import Account
 from graspnext.data.writer import encode_scene
 from graspnext.errors import DatasetError
@@ -160,6 +162,15 @@ def test_headers_that_lie(tmp_path: Path, header: dict[str, object], content: by
     archive(tmp_path / "a.npz", "depth", header, content)
     with Npz(tmp_path, "a.npz") as file, pytest.raises(DatasetFaultError, match=problem):
         file.array("depth", (None, None))
+
+
+def test_a_picture_that_a_program_would_draw_is_none(tmp_path: Path) -> None:
+    """PostScript under a picture's name: Pillow would hand it to an interpreter."""
+    Image.fromarray(np.zeros((40, 40, 3), dtype=np.uint8)).save(tmp_path / "drawn.eps")
+    (tmp_path / "drawn.eps").replace(tmp_path / "0_rgb.png")
+    for look in (picture_size, read_rgb):
+        with pytest.raises(DatasetFaultError, match="not a picture"):
+            look(tmp_path, "0_rgb.png")
 
 
 def test_a_bomb_of_masks_is_not_decoded(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ class CocoAmodal:
         pattern = re.compile(self.options.scene_pattern) if self.options.scene_pattern else _SCENE
         match = pattern.search(file_name)
         name = match[1] if match and match[1] else str(PurePosixPath(file_name).with_suffix(""))
-        return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._-")[-120:] or "scene"
+        return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[-120:].strip("._-") or "scene"
 
     def _place(self, file_name: str) -> tuple[Path, str]:
         """Folder and path inside it of a picture; never outside the folder."""

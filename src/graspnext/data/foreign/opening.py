@@ -19,6 +19,8 @@ from graspnext.types import Float32Array, UInt8Array
 MAX_SIDE_PX = 16384
 MAX_JSON_BYTES = 1 << 26
 """Of a file a view; annotation files of whole sets have a limit of their own."""
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""Pictures that are opened; others of Pillow's formats are read by programs of their own, or are no pictures."""
 REPAIR = "get the file again from where the data set is given out"
 
 _Result = TypeVar("_Result")
@@ -89,7 +91,7 @@ def picture_size(root: Path, file: str) -> tuple[int, int]:
     """
 
     def look() -> tuple[int, int]:
-        with Image.open(root / file) as image:
+        with Image.open(root / file, formats=_FORMATS) as image:
             return image.height, image.width
 
     return attempt(look, root, file)
@@ -116,7 +118,7 @@ def read_counts(root: Path, file: str) -> Float32Array:
 
 def _open(root: Path, file: str, modes: tuple[str, ...]) -> Image.Image:
     content = attempt((root / file).read_bytes, root, file)
-    image = attempt(lambda: Image.open(io.BytesIO(content)), root, file)
+    image = attempt(lambda: Image.open(io.BytesIO(content), formats=_FORMATS), root, file)
     if max(image.size) > MAX_SIDE_PX:  # before a pixel is decoded: a small file can claim a huge picture
         raise fault(root, file, "", f"the picture is {image.width} x {image.height} px")
     if image.mode not in modes:
