@@ -47,6 +47,8 @@ def test_every_tenth_scene_is_novel() -> None:
         ({"single_part_probability": 1.5}, "single_part_probability"),
         ({"containers": {"tote": -1.0}}, "containers.tote"),
         ({"containers": {"tote": 0.0}}, "containers"),
+        ({"fills": {"pile": float("inf")}}, "fills.pile is inf; it must be a finite number"),
+        ({"sensors": {"ideal": float("nan")}}, "sensors.ideal is nan"),
         ({"views": 0}, "views"),
         ({"image_size": (512, 8)}, "image_size"),
         ({"min_visible_px": 0}, "min_visible_px"),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graspnext.errors import ConfigError
 from graspnext.geometry import rotations
 from graspnext.types import BoolArray, Camera, Float64Array
 from graspnext.world.labels.rays import Tracer
@@ -22,7 +21,7 @@ from graspnext.world.props.boxes import closed_box, empty_tote, pallet, stack
 from graspnext.world.props.machines import cable, camera_stand, gripper, robot_arm
 from graspnext.world.props.shape import Shape
 from graspnext.world.props.structures import fence, panel, profile_frame, shelf
-from graspnext.world.ranges import check_range
+from graspnext.world.ranges import check_range, check_share
 from graspnext.world.scene import Container, Floor, Placement, Prop
 
 if TYPE_CHECKING:
@@ -84,8 +83,7 @@ class ClutterRanges:
 
     def __post_init__(self) -> None:
         check_range("clutter.num_props", self.num_props, 0, 20)
-        if not 0 <= self.none_probability <= 1:
-            raise ConfigError("clutter.none_probability", self.none_probability, "in [0, 1]")
+        check_share("clutter.none_probability", self.none_probability)
 
 
 def sample_props(ranges: ClutterRanges, around: Surroundings, *, rng: np.random.Generator) -> tuple[Prop, ...]:

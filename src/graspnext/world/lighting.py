@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.parts.draws import between, chance, size_between
+from graspnext.world.parts.draws import between, chance, size_between, weighted
 from graspnext.world.ranges import check_range, check_share, check_weights
 from graspnext.world.scene import Container, Light, Look
 
@@ -122,9 +122,7 @@ def sample_look(ranges: LookRanges, container: Container, *, rng: np.random.Gene
         container: What is lit; the exposure is metered at its middle.
         rng: Source of randomness.
     """
-    names = sorted(ranges.moods)
-    weights = np.array([ranges.moods[name] for name in names])
-    name = str(rng.choice(names, p=weights / weights.sum()))
+    name = weighted(ranges.moods, rng=rng)
     mood = MOODS[name]
     zenith, azimuth = np.radians(rng.uniform(*mood.zenith_deg)), rng.uniform(0, 2 * np.pi)
     direction = -np.array([np.sin(zenith) * np.cos(azimuth), np.sin(zenith) * np.sin(azimuth), np.cos(zenith)])

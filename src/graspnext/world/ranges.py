@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from graspnext.errors import ConfigError, UnknownNameError
@@ -28,16 +29,16 @@ def check_share(name: str, value: float) -> None:
 
 
 def check_weights(name: str, thing: str, weights: dict[str, float], known: Iterable[str]) -> None:
-    """Refuse weights of unknown names, negative ones, or none that is positive.
+    """Refuse weights of unknown names, negative or infinite ones, or none that is positive.
 
     Raises:
         UnknownNameError: A name is unknown.
-        ConfigError: A weight is negative, or all are 0.
+        ConfigError: A weight is negative or not finite, or all are 0.
     """
     for kind, weight in weights.items():
         if kind not in known:
             raise UnknownNameError(thing, kind, known)
-        if weight < 0:
-            raise ConfigError(f"{name}.{kind}", weight, "at least 0")
+        if not 0 <= weight < math.inf:
+            raise ConfigError(f"{name}.{kind}", weight, "a finite number, at least 0")
     if not sum(weights.values()) > 0:
         raise ConfigError(name, weights, "weights of which one is positive")

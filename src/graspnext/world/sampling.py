@@ -11,7 +11,7 @@ from graspnext.types import Float64Array
 from graspnext.world.containers import sample_container
 from graspnext.world.floors import sample_floor
 from graspnext.world.parts.catalog import sample_parts
-from graspnext.world.parts.draws import chance, size_between
+from graspnext.world.parts.draws import chance, size_between, weighted
 from graspnext.world.recipes import Recipe
 from graspnext.world.scene import Container, Floor, Part
 
@@ -66,9 +66,9 @@ def sample_contents(recipe: Recipe, *, novel: bool, ease: int = 0, rng: np.rando
     Raises:
         SceneError: "no room: ...": no part of the families fits into the container.
     """
-    container = sample_container(_draw(recipe.containers, rng=rng), rng=rng)
+    container = sample_container(weighted(recipe.containers, rng=rng), rng=rng)
     floor = sample_floor(container, rng=rng)
-    fill = _draw(_fills(recipe, container), rng=rng)
+    fill = weighted(_fills(recipe, container), rng=rng)
     low, high = recipe.distinct_parts
     wanted = _draw_count(recipe, fill, container, rng=rng)
     distinct = max(low, min(int(rng.integers(low, high + 1)), wanted))
@@ -96,13 +96,6 @@ def _fills(recipe: Recipe, container: Container) -> dict[str, float]:
     if container.kind != "tray" or "pile" not in recipe.fills or len(recipe.fills) == 1:
         return recipe.fills
     return {**recipe.fills, "pile": _PILE_IN_TRAY * recipe.fills["pile"]}
-
-
-def _draw(weights: dict[str, float], *, rng: np.random.Generator) -> str:
-    """A name, as often as its weight says."""
-    names = sorted(weights)
-    share = np.array([weights[name] for name in names])
-    return str(rng.choice(names, p=share / share.sum()))
 
 
 def _draw_count(recipe: Recipe, fill: str, container: Container, *, rng: np.random.Generator) -> int:

@@ -1,8 +1,8 @@
 """Plain pictures by MuJoCo's classic OpenGL renderer through EGL: for machines without a Vulkan driver.
 
-Phong shading without roughness, metals, normal maps or tone mapping, in display values; film is as transparent as it is
-in the mean. So all lights together get the display value
-of 1 - exp(-lux * exposure / WHITE_LUX), where lux is what they all cast straight on the container, and each its share.
+Phong shading without roughness, metals, normal maps or tone mapping, in display values; film is as transparent as it
+is in the mean. Without tone mapping, all lights together get the display value of 1 - exp(-lux * exposure / WHITE_LUX),
+where lux is what they all cast straight on the container, and each its share.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from graspnext.errors import ConfigError
+from graspnext.world.parts.draws import weighted
 from graspnext.world.ranges import check_range, check_share
 
 
@@ -291,14 +292,12 @@ SENSORS: dict[str, Sensor] = {sensor.name: sensor for sensor in (IDEAL, D435, D4
 
 
 def sample_sensor(weights: Mapping[str, float], own: Sensor, *, rng: np.random.Generator) -> Sensor:
-    """One sensor, as often as its weight says; their order does not matter.
+    """One sensor, as often as its weight says.
 
     Args:
         weights: Name in `SENSORS`, or `OWN` -> weight; at least one is positive.
         own: What `OWN` stands for.
         rng: Source of randomness.
     """
-    names = sorted(weights)
-    shares = np.array([weights[name] for name in names], dtype=np.float64)
-    name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+    name = weighted(weights, rng=rng)
     return own if name == OWN else SENSORS[name]
