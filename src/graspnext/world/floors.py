@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import (
+from graspnext.world.looks.appearance import (
     METALS,
     Color,
     brushed,
@@ -17,8 +17,8 @@ from graspnext.world.appearance import (
     weave,
     wood,
 )
+from graspnext.world.looks.prints import collage
 from graspnext.world.parts.draws import between, chance, size_between
-from graspnext.world.prints import collage
 from graspnext.world.scene import Container, Floor
 
 _TEXTURE = 192

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import Color, make_atlas, noise, sample_material, speckle
+from graspnext.world.looks.appearance import Color, make_atlas, noise, sample_material, speckle
 from graspnext.world.parts.draws import between
 from graspnext.world.parts.shapes import Cell, Solid, cuboid
 from graspnext.world.scene import Container, ContainerKind, Mesh

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import Color
 from graspnext.world.bins.assembly import SIDES, Assembly, Size, wall_span, worn
 from graspnext.world.bins.totes import outer_size, plastic_color
+from graspnext.world.looks.appearance import Color
 from graspnext.world.parts.draws import between, chance
 from graspnext.world.scene import Container
 

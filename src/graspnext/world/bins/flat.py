@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import UInt8Array
-from graspnext.world.appearance import METALS, Color, brushed, sample_material, weave
 from graspnext.world.bins.assembly import Assembly, Box, worn
 from graspnext.world.floors import sample_surface
+from graspnext.world.looks.appearance import METALS, Color, brushed, sample_material, weave
 from graspnext.world.parts.draws import between, chance
 from graspnext.world.parts.shapes import cuboid, revolve, turn
 from graspnext.world.scene import Container, Mesh

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import UInt8Array
-from graspnext.world.appearance import Color, cardboard, contrasting, sample_ground_color
 from graspnext.world.bins.assembly import SIDES, Assembly, Size, add_floor, add_rim, wall_span, worn
+from graspnext.world.looks.appearance import Color, cardboard, contrasting, sample_ground_color
+from graspnext.world.looks.prints import printed, sample_scheme
 from graspnext.world.parts.draws import between, chance
-from graspnext.world.prints import printed, sample_scheme
 from graspnext.world.scene import Container
 
 EURO_OUTER_M: tuple[tuple[float, float], ...] = ((0.6, 0.4), (0.4, 0.3), (0.3, 0.2))

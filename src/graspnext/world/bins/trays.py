@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspnext.world.appearance import sample_ground_color
 from graspnext.world.bins.assembly import SIDES, Assembly, add_floor, add_rim, wall_span, worn
 from graspnext.world.bins.totes import outer_size, plastic_color
+from graspnext.world.looks.appearance import sample_ground_color
 from graspnext.world.parts.draws import between, chance
 from graspnext.world.scene import Container
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import Color, sample_color
-from graspnext.world.marks import font, part_number, paste_text
+from graspnext.world.looks.appearance import Color, sample_color
+from graspnext.world.looks.marks import font, part_number, paste_text
+from graspnext.world.looks.skins import brushed_skin, cast_skin, make_skin_atlas, skin_of
+from graspnext.world.looks.wear import dusty
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.revolved import rod
 from graspnext.world.parts.shapes import Solid, cuboid, extrude, revolve, turn
 from graspnext.world.parts.solid import Stuff, part_of
 from graspnext.world.scene import Part
-from graspnext.world.skins import brushed_skin, cast_skin, make_skin_atlas, skin_of
-from graspnext.world.wear import dusty
 
 _BOARDS: tuple[Color, ...] = ((16, 92, 52), (12, 74, 44), (18, 48, 110), (24, 24, 28), (140, 24, 28))
 _RUBBERS: tuple[Color, ...] = ((26, 26, 28), (34, 34, 36), (84, 46, 30), (150, 40, 30), (40, 70, 50), (30, 50, 104))

@@ -5,13 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import Color, contrasting, make_atlas, noise, sample_color, sample_material, speckle
+from graspnext.world.looks.appearance import (
+    Color,
+    contrasting,
+    make_atlas,
+    noise,
+    sample_color,
+    sample_material,
+    speckle,
+)
+from graspnext.world.looks.prints import printed, sample_scheme
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.revolved import rod
 from graspnext.world.parts.shapes import Solid, circles, cuboid, ellipsoid, sphere_grid, star, sweep, turn
 from graspnext.world.parts.solid import Stuff, part_of
-from graspnext.world.prints import printed, sample_scheme
 from graspnext.world.scene import Part
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import METALS, Color, sample_color
-from graspnext.world.marks import part_number, paste_text
+from graspnext.world.looks.appearance import METALS, Color, sample_color
+from graspnext.world.looks.marks import part_number, paste_text
+from graspnext.world.looks.skins import Skin, brushed_skin, cast_skin, make_skin_atlas, skin_of
+from graspnext.world.looks.wear import dusty, scratched
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.revolved import rod
 from graspnext.world.parts.shapes import Cell, Solid, circles, cuboid, ellipsoid, extrude, revolve, sweep, turn
 from graspnext.world.parts.solid import Stuff, part_of
 from graspnext.world.scene import Part
-from graspnext.world.skins import Skin, brushed_skin, cast_skin, make_skin_atlas, skin_of
-from graspnext.world.wear import dusty, scratched
 
 STEEL: Color = (206, 208, 210)
 _ALONG_X = turn(1, np.pi / 2)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import cardboard, make_atlas, noise, sample_color, sample_material, speckle
-from graspnext.world.marks import barcode_picture, pictogram, shipping_label
+from graspnext.world.looks.appearance import cardboard, make_atlas, noise, sample_color, sample_material, speckle
+from graspnext.world.looks.marks import barcode_picture, pictogram, shipping_label
+from graspnext.world.looks.prints import printed, sample_scheme, tiles
+from graspnext.world.looks.wear import worn
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.shapes import Cell, Solid, cuboid, sweep
 from graspnext.world.parts.solid import Stuff, part_of
-from graspnext.world.prints import printed, sample_scheme, tiles
 from graspnext.world.scene import Part
-from graspnext.world.wear import worn
 
 _TILE_COLORS = ((190, 20, 30), (240, 240, 240), (250, 210, 20), (10, 140, 60), (20, 70, 180), (240, 110, 20))
 

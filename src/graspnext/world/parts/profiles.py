@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import make_atlas, sample_color, sample_material, speckle
+from graspnext.world.looks.appearance import make_atlas, sample_color, sample_material, speckle
+from graspnext.world.looks.prints import printed, sample_scheme
+from graspnext.world.looks.wear import sample_metal, sample_paint
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.revolved import rod
 from graspnext.world.parts.shapes import Solid, cuboid, extrude, turn
 from graspnext.world.parts.solid import Stuff, part_of
-from graspnext.world.prints import printed, sample_scheme
 from graspnext.world.scene import Part
-from graspnext.world.wear import sample_metal, sample_paint
 
 Rectangle = tuple[float, float, float, float]
 """x0, y0, x1, y1 in metres."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import METALS, Atlas, Color, make_atlas, sample_color, sample_material, speckle
+from graspnext.world.looks.appearance import METALS, Atlas, Color, make_atlas, sample_color, sample_material, speckle
+from graspnext.world.looks.prints import printed, sample_scheme, tiles
+from graspnext.world.looks.wear import sample_metal, sample_paint
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.shapes import Solid, circles, revolve, shell_pieces, sphere_grid, sweep
 from graspnext.world.parts.solid import Stuff, part_of
-from graspnext.world.prints import printed, sample_scheme, tiles
 from graspnext.world.scene import Part
-from graspnext.world.wear import sample_metal, sample_paint
 
 _SEGMENTS = 30
 

@@ -11,16 +11,16 @@ from collections.abc import Callable
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import Color, make_atlas, sample_color, sample_material
+from graspnext.world.looks.appearance import Color, make_atlas, sample_color, sample_material
+from graspnext.world.looks.prints import Scheme, printed, sample_scheme
+from graspnext.world.looks.skins import SkinAtlas, crumpled_skin, make_skin_atlas
 from graspnext.world.parts import machinery, packaging, profiles, revolved
 from graspnext.world.parts.draws import between, chance, size_between
 from graspnext.world.parts.joining import cut, join
 from graspnext.world.parts.revolved import rod
 from graspnext.world.parts.shapes import Solid, cuboid, revolve
 from graspnext.world.parts.solid import Stuff, part_of
-from graspnext.world.prints import Scheme, printed, sample_scheme
 from graspnext.world.scene import Material, Mesh, Part, Prop
-from graspnext.world.skins import SkinAtlas, crumpled_skin, make_skin_atlas
 
 _SMALL: tuple[Callable[[str, np.random.Generator], Part], ...] = (
     profiles.bolt, profiles.nut, machinery.fitting, machinery.spring, revolved.ring, revolved.ball, profiles.brick,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import UInt8Array
-from graspnext.world.appearance import cardboard, make_atlas, sample_material, wood
 from graspnext.world.bins.totes import EURO_OUTER_M, plastic_color, tote
+from graspnext.world.looks.appearance import cardboard, make_atlas, sample_material, wood
+from graspnext.world.looks.prints import printed, sample_scheme
 from graspnext.world.parts.draws import between, chance
 from graspnext.world.parts.shapes import Solid, cuboid
-from graspnext.world.prints import printed, sample_scheme
 from graspnext.world.props.shape import Shape
 from graspnext.world.scene import Material
 

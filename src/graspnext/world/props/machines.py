@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import Color, sample_color
+from graspnext.world.looks.appearance import Color, sample_color
 from graspnext.world.parts.draws import between, chance
 from graspnext.world.parts.shapes import Solid, circles, ellipsoid, revolve, sweep, turn
 from graspnext.world.props.shape import Shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graspnext.types import Float64Array
-from graspnext.world.appearance import Color, sample_material, speckle
+from graspnext.world.looks.appearance import Color, sample_material, speckle
 from graspnext.world.parts.draws import between
 from graspnext.world.parts.shapes import Solid, cuboid
 from graspnext.world.scene import Material, Mesh, Prop

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graspnext.types import UInt8Array
-from graspnext.world.appearance import (
+from graspnext.world.looks.appearance import (
     METALS,
     Color,
     brushed,
@@ -15,8 +15,8 @@ from graspnext.world.appearance import (
     sample_ground_color,
     sample_material,
 )
+from graspnext.world.looks.prints import printed, sample_scheme
 from graspnext.world.parts.draws import between, chance
-from graspnext.world.prints import printed, sample_scheme
 from graspnext.world.props.shape import Shape
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array, UInt8Array
-from graspnext.world.appearance import Color, make_atlas
+from graspnext.world.looks.appearance import Color, make_atlas
 from graspnext.world.parts.imported.loading import MAX_TEXTURE_PX
 from graspnext.world.parts.imported.raw_mesh import RawMesh, face_areas, to_srgb
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from graspnext.errors import MeshFileError
 from graspnext.types import Float32Array, UInt8Array
-from graspnext.world.appearance import to_linear
+from graspnext.world.looks.appearance import to_linear
 from graspnext.world.parts.imported.raw_mesh import RawMesh, Surface, to_srgb
 from graspnext.world.parts.imported.sources import Source
 

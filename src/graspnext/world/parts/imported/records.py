@@ -11,7 +11,7 @@ import numpy as np
 
 from graspnext.errors import MeshFileError, PartsError
 from graspnext.types import BoolArray
-from graspnext.world.appearance import FINISHES, METALS, Color, sample_color, to_linear
+from graspnext.world.looks.appearance import FINISHES, METALS, Color, sample_color, to_linear
 from graspnext.world.parts.imported.cache import ShapeCache
 from graspnext.world.parts.imported.settings import PartSettings, SuctionSurfaces, axis, rgb
 from graspnext.world.parts.imported.shape import Shape

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from graspnext.errors import PartsError
 from graspnext.types import Float64Array
-from graspnext.world.appearance import FINISHES
+from graspnext.world.looks.appearance import FINISHES
 
 SETTINGS_FILE = "parts.yaml"
 UNITS: dict[str, float] = {"mm": 1e-3, "m": 1.0}

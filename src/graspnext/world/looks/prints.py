@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graspnext.types import UInt8Array
-from graspnext.world.appearance import Color, contrasting, noise, sample_color
-from graspnext.world.marks import barcode_picture, date_code, font, pictogram, square_code_picture
+from graspnext.world.looks.appearance import Color, contrasting, noise, sample_color
+from graspnext.world.looks.marks import barcode_picture, date_code, font, pictogram, square_code_picture
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from graspnext.types import BoolArray
-from graspnext.world.marks import barcode_picture, code128, ean13, pictogram, shipping_label, square_code
-from graspnext.world.prints import printed, sample_scheme
-from graspnext.world.skins import (
+from graspnext.world.looks.marks import barcode_picture, code128, ean13, pictogram, shipping_label, square_code
+from graspnext.world.looks.prints import printed, sample_scheme
+from graspnext.world.looks.skins import (
     brushed_skin,
     cast_skin,
     crumpled_skin,
@@ -17,7 +17,7 @@ from graspnext.world.skins import (
     normal_map,
     skin_of,
 )
-from graspnext.world.wear import dusty, fingerprinted, sample_metal, sample_paint, scratched, worn
+from graspnext.world.looks.wear import dusty, fingerprinted, sample_metal, sample_paint, scratched, worn
 
 
 def runs(modules: BoolArray) -> list[int]:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import METALS, Color, noise
+from graspnext.world.looks.appearance import METALS, Color, noise
+from graspnext.world.looks.skins import Skin, brushed_skin, cast_skin, galvanised_skin, make_skin_atlas, skin_of
 from graspnext.world.scene import Material
-from graspnext.world.skins import Skin, brushed_skin, cast_skin, galvanised_skin, make_skin_atlas, skin_of
 
 
 def lines(size: tuple[int, int], count: int, *, rng: np.random.Generator) -> Float64Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspnext.types import Float64Array, UInt8Array
-from graspnext.world.appearance import Color, make_atlas, noise, sample_material
+from graspnext.world.looks.appearance import Color, make_atlas, noise, sample_material
 from graspnext.world.scene import Material
 
 

@@ -1,0 +1,1 @@
+"""How surfaces look: colours and finishes, prints, marks, relief and gloss, wear."""
