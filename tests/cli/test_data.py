@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from graspnext.cli.data import COMMANDS
 from graspnext.cli.main import main
+from graspnext.data.difficulty import difficulty_of_rate
 
 
 def test_a_sound_dataset_is_counted(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,3 +148,16 @@ def test_an_unknown_verb_and_a_bad_value_are_one_line(capsys: pytest.CaptureFixt
         complaint = capsys.readouterr().err
         assert complaint.count("\n") == 1
         assert message in complaint
+
+
+def test_the_page_shows_as_many_scenes_as_it_can(tiny_dataset: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert main(["data", "report", str(tiny_dataset), "--out", str(page)]) == 0
+    shown = re.findall(r"Level (\d) [a-z]+: scene (\d+) view \d+", page.read_text())
+    there: dict[int, set[str]] = {}
+    for path in tiny_dataset.glob("scenes/*/*_labels.json"):
+        rates = [one["occluded_rate"] for one in json.loads(path.read_text())["instances"]]
+        there.setdefault(difficulty_of_rate(float(np.mean(rates))), set()).add(path.parent.name)
+    assert {int(level) for level, _ in shown} == set(there)
+    for level, scenes in there.items():
+        assert len({scene for number, scene in shown if int(number) == level}) == min(4, len(scenes))

@@ -187,3 +187,9 @@ def test_numbers_are_short() -> None:
         "0.123",
         "12\u2009346",
     ]
+
+
+def test_a_bar_for_each_whole_number_has_no_ticks_between_them() -> None:
+    chart = ElementTree.fromstring(histogram([-0.5, 0.5, 1.5], [83, 3], median=0, unit=""))
+    ticks_shown = [one.text for one in chart.iter() if one.get("class") == "tick middle"]
+    assert ticks_shown == ["0", "1"]

@@ -74,15 +74,26 @@ def _chosen(dataset: Dataset) -> list[tuple[ManifestEntry, int]]:
     from graspnext.data.format import SPLITS
 
     chosen: dict[tuple[str, int], tuple[ManifestEntry, int]] = {}
-    spread = sorted(dataset.entries, key=lambda entry: (entry.view, entry.scene))  # one view of each scene first
-    levels = {(one.scene, one.view): one.difficulty or _difficulty(dataset, one) for one in spread}
-    groups = [[one for one in spread if one.split == split] for split in SPLITS]
-    groups += [[one for one in spread if levels[one.scene, one.view] == level] for level in range(1, 6)]
+    entries = dataset.entries
+    levels = {(one.scene, one.view): one.difficulty or _difficulty(dataset, one) for one in entries}
+    groups = [[one for one in entries if one.split == split] for split in SPLITS]
+    groups += [[one for one in entries if levels[one.scene, one.view] == level] for level in range(1, 6)]
     for number, group in enumerate(groups):
-        many = 2 if number < len(SPLITS) else 4
-        for entry in group[:: max(1, len(group) // many)][:many]:
+        have = [one for one in group if (one.scene, one.view) in chosen]
+        for entry in _spread(group, have, 2 if number < len(SPLITS) else 4):
             chosen[entry.scene, entry.view] = (entry, levels[entry.scene, entry.view])
     return list(chosen.values())
+
+
+def _spread(entries: list[ManifestEntry], have: list[ManifestEntry], most: int) -> list[ManifestEntry]:
+    """What `have` lacks to `most` entries, of other scenes and of several places in them where there are enough."""
+    by_scene: dict[str, list[ManifestEntry]] = {}
+    for entry in entries:
+        by_scene.setdefault(entry.scene, []).append(entry)
+    others = [views for scene, views in by_scene.items() if all(scene != one.scene for one in have)]
+    lacking = max(0, most - len(have))
+    first = [views[number % len(views)] for number, views in enumerate(others[:: max(1, len(others) // most)])]
+    return (first + [entry for entry in entries if entry not in first + have])[:lacking]
 
 
 def _difficulty(dataset: Dataset, entry: ManifestEntry) -> int:

@@ -30,7 +30,8 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, median: float, u
         height = count / most * plot_height
         title = f"{number(edges[index])} to {number(edges[index + 1])}{_unit(unit)}: {count}"
         parts.append(_rect(left + 0.5, base - height, max(right - left - 1, 0.5), height, 'class="bar"', title))
-    for tick in ticks(low, high):
+    whole = all(float(edge + 0.5).is_integer() for edge in edges)  # a bar for each whole number: no ticks between them
+    for tick in [one for one in ticks(low, high) if not whole or one.is_integer()]:
         parts.append(_text(x(tick), _HEIGHT - 8, number(tick), "tick middle"))
     middle = x(median)
     anchor = "end" if middle > _WIDTH * 0.5 else "start"
@@ -38,7 +39,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, median: float, u
     label = f"median {number(median)}{_unit(unit)}"
     parts.append(_text(middle + (-4 if anchor == "end" else 4), _TOP - 5, label, f"note {anchor}"))
     side = ("start", _LEFT) if anchor == "end" else ("end", _WIDTH - _RIGHT)
-    parts.append(_text(side[1], _TOP - 5, f"highest {number(max(counts))}", f"tick {side[0]}"))
+    parts.append(_text(side[1], _TOP - 5, f"tallest bar {number(max(counts))}", f"tick {side[0]}"))
     return _svg(_WIDTH, _HEIGHT, parts, f"histogram, {label}")
 
 
