@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,9 +16,11 @@ from tests.data.foreign.metagraspnet_files import Pile, small_pile, write_real_s
 
 from graspnext.cli.main import main
 from graspnext.data.check import check_dataset
+from graspnext.data.foreign import convert as convert_module
 from graspnext.data.foreign.convert import SceneOutcome, convert
 from graspnext.data.foreign.metagraspnet_reader import MetaGraspNet, MetaGraspNetOptions
 from graspnext.data.reader import Dataset
+from graspnext.data.writer import store_scene
 from graspnext.errors import ConfigError, DatasetError, OutputError
 from graspnext.world.workers import run_tasks
 
@@ -94,6 +97,20 @@ def test_an_interrupted_run_goes_on(converted: Path, source: Path, tmp_path: Pat
     report = convert(mgn(source), out, resume=True)
     assert (report.kept, report.scenes, report.refused_views) == (3, 5, 1)  # the refusal of a kept scene is told again
     assert digest(out) == digest(converted)
+
+
+def test_a_stop_between_storing_and_listing_loses_no_scene(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*stored: Any) -> None:
+        store_scene(*stored)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert_module, "store_scene", stop)
+    with pytest.raises(KeyboardInterrupt):
+        convert(mgn(source), tmp_path / "bins")
+    assert {entry.scene for entry in Dataset(tmp_path / "bins").entries} == {"scene10"}
+    assert check_dataset(tmp_path / "bins") == []
 
 
 def test_one_conversion_at_a_time(converted: Path, source: Path, tmp_path: Path) -> None:

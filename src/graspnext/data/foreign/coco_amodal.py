@@ -20,7 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graspnext.data.faults import Fault
 from graspnext.data.foreign.coco_masks import decode_segmentation
-from graspnext.data.foreign.instances import MaskPair, instance_ids, pixels_beyond, to_instances
+from graspnext.data.foreign.instances import (
+    BOX_TOLERANCE_PX,
+    RATE_TOLERANCE,
+    STRAY_PX,
+    STRAY_SHARE,
+    MaskPair,
+    instance_ids,
+    pixels_beyond,
+    to_instances,
+)
 from graspnext.data.foreign.opening import attempt, fault, parse, picture_size, read_counts, read_json, read_rgb
 from graspnext.data.foreign.source import Account, ForeignScene
 from graspnext.data.format import Coordinate, Cup, FiniteFloat, Split
@@ -30,10 +39,6 @@ from graspnext.geometry import boxes
 from graspnext.types import BoolArray, Camera, Float32Array, Labels, View
 
 MAX_ANNOTATION_BYTES = 8 << 30
-RATE_TOLERANCE = 0.05
-BOX_TOLERANCE_PX = 3.0
-STRAY_PX = 8
-STRAY_SHARE = 0.01
 _SCENE = re.compile(r"(?:^|/)(scene[-_]?\d+)(?=/|_)", re.IGNORECASE)
 
 

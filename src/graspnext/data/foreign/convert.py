@@ -180,6 +180,7 @@ class _Folder:
         self.accounts: dict[str, tuple[int, Account]] = {}
         """Number of views and account of the scenes that were kept."""
         self._failed: dict[str, list[str]] = {}
+        self._storing: str | None = None
         self._splits = {scene.id: scene.split for scene in scenes}
         recipe = source.settings()
         self._check(source, recipe, resume=resume)  # before anything is made
@@ -211,6 +212,8 @@ class _Folder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if self._storing is not None:
+                self._keep(self._storing)  # stopped between its last file and its listing
             self.list_scenes()
         except OutputError:
             if error is None:  # otherwise the first complaint is the one to hear
@@ -236,18 +239,22 @@ class _Folder:
         """Find the whole scenes, and those known to fail."""
         self._failed = {one.scene: one.problems for one in found.failed_scenes if one.scene in self._splits}
         for scene in scenes:
-            file = f"{SCENES_DIR}/{scene.id}/scene.json"
-            try:
-                record = parse_record(SceneFile, read_bytes(self.out, file, ""), self.out, file, "")
-                account = _from_info(record.info)
-            except (DatasetError, TypeError):
-                continue
-            folder = self.out / SCENES_DIR / scene.id
-            names = [name for one in record.views for name in file_names(one.view, one.rgb, one.sha256).values()]
-            if record.views and all((folder / name).is_file() for name in names):
-                self.done[scene.id] = record.views
-                self.accounts[scene.id] = (len(record.views), account)
-                self._failed.pop(scene.id, None)
+            self._keep(scene.id)
+
+    def _keep(self, scene: str) -> None:
+        """Count a scene as done if it is on the disk, whole."""
+        file = f"{SCENES_DIR}/{scene}/scene.json"
+        try:
+            record = parse_record(SceneFile, read_bytes(self.out, file, ""), self.out, file, "")
+            account = _from_info(record.info)
+        except (DatasetError, TypeError):
+            return
+        folder = self.out / SCENES_DIR / scene
+        names = [name for one in record.views for name in file_names(one.view, one.rgb, one.sha256).values()]
+        if record.views and all((folder / name).is_file() for name in names):
+            self.done[scene] = record.views
+            self.accounts[scene] = (len(record.views), account)
+            self._failed.pop(scene, None)
 
     def add(self, outcome: SceneOutcome) -> None:
         """Store one scene, or why there is none."""
@@ -256,8 +263,10 @@ class _Folder:
             if outcome.account.refused:
                 self._failed[outcome.id] = [str(fault) for fault in outcome.account.refused]
             return
+        self._storing = outcome.id
         store_scene(self.out, outcome.id, outcome.encoded)
         self.done[outcome.id] = outcome.encoded.views
+        self._storing = None
         if len(self.done) % _MANIFEST_EVERY == 0:
             self.list_scenes()
 

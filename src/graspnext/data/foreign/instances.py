@@ -12,6 +12,13 @@ from graspnext.geometry import boxes
 from graspnext.geometry.layering import MIN_COVERED_PX, MIN_COVERED_SHARE, layers
 from graspnext.types import BoolArray, Float32Array, Float64Array, Instance, Int32Array
 
+RATE_TOLERANCE = 0.05
+"""Hidden shares that differ by more from those of the masks are noted."""
+BOX_TOLERANCE_PX = 3.0
+"""Boxes that differ by more from those of the masks are noted."""
+STRAY_PX = 8
+STRAY_SHARE = 0.01
+"""Up to so many visible pixels, or this share of them, may lie outside an amodal mask: edges are drawn twice."""
 UNKNOWN_POINT: Float32Array = np.full(3, np.nan, dtype=np.float32)
 UNKNOWN_POSE: Float64Array = np.full((4, 4), np.nan)
 

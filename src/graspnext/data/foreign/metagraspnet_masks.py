@@ -9,19 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from graspnext.data.faults import Fault
-from graspnext.data.foreign.instances import MaskPair, pixels_beyond
+from graspnext.data.foreign.instances import RATE_TOLERANCE, STRAY_PX, STRAY_SHARE, MaskPair, pixels_beyond
 from graspnext.data.foreign.metagraspnet_layout import CM, MASK_STACKS
 from graspnext.data.foreign.npz import MAX_PLANES, Array, Npz
 from graspnext.data.foreign.opening import fault
 from graspnext.types import BoolArray, Float32Array, Int32Array
 
-RATE_TOLERANCE = 0.05
-"""Hidden shares that differ by more are noted."""
 MAX_DEPTH_M = 1e3
 """What is farther is no depth."""
-STRAY_PX = 8
-STRAY_SHARE = 0.01
-"""Up to so many visible pixels, or this share of them, may lie outside an amodal mask: edges are drawn twice."""
 OTHER_RELEASE = "older releases have shifted masks; get the corrected release, or allow a larger shift"
 
 

@@ -12,8 +12,15 @@ import numpy as np
 from graspnext.data.faults import Fault
 from graspnext.data.foreign import metagraspnet_layout as layout
 from graspnext.data.foreign.centers import from_keypoints, mesh_center, project_center
-from graspnext.data.foreign.instances import MaskPair, coverage, instance_ids, to_instances
-from graspnext.data.foreign.metagraspnet_masks import RATE_TOLERANCE, ViewFiles, ViewMaps, read_maps
+from graspnext.data.foreign.instances import (
+    BOX_TOLERANCE_PX,
+    RATE_TOLERANCE,
+    MaskPair,
+    coverage,
+    instance_ids,
+    to_instances,
+)
+from graspnext.data.foreign.metagraspnet_masks import ViewFiles, ViewMaps, read_maps
 from graspnext.data.foreign.metagraspnet_scene import (
     SceneArrays,
     is_rigid,
@@ -31,8 +38,6 @@ from graspnext.geometry import boxes
 from graspnext.geometry.layering import layers
 from graspnext.types import Camera, Float32Array, Float64Array, Labels, View
 
-BOX_TOLERANCE_PX = 3.0
-"""Loose boxes that differ more from the boxes of their masks are noted."""
 SAME_OBJECT_IOU = 0.5
 
 
