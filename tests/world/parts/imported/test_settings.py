@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from graspnext.errors import PartsError
+from graspnext.world.looks.appearance import FINISHES
 from graspnext.world.parts.imported.settings import axis, read_settings, rgb
 
+DOCS = Path(__file__).parents[4] / "docs/parts.md"
 FILES = ["a.stl", "sub/b.obj"]
 
 
@@ -89,3 +92,14 @@ def test_directions_and_colours() -> None:
     np.testing.assert_allclose(axis("z"), (0, 0, 1))
     np.testing.assert_allclose(axis([0, 3, 4]), (0, 0.6, 0.8))
     assert rgb("#ff8000") == (255, 128, 0) == rgb([255, 128, 0])
+
+
+def test_the_example_in_the_docs_holds(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (tmp_path / "parts.yaml").write_text(example)
+    files = ["bracket.stl", "bags/crisps.glb", "housing.obj", "legacy.off", "new_part.ply"]
+    settings = read_settings(tmp_path, files)
+    assert settings.of("bracket.stl").mass_kg == 0.18 and settings.of("bracket.stl").density_kg_m3 is None
+    assert settings.of("new_part.ply").novel and settings.of("bags/crisps.glb").count == 3
+    assert settings.of("housing.obj").friction == 0.45
+    assert sorted(FINISHES) == re.search(r"finish: metal +# ([a-z, ]+):", example)[1].split(", ")  # type: ignore[index]
