@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graspnext.world.containers import sample_container
 from graspnext.world.cup import CupConfig
 from graspnext.world.labels.collision import SceneSolid, tool_is_free
+from graspnext.world.labels.rays import Tracer
 
 CUP = CupConfig(radius_m=0.015, compliance_m=0.003, tool_radius_m=0.02)
 
@@ -165,3 +167,22 @@ def test_a_free_tool_holds_no_point_of_a_neighbour(shop, seed: int) -> None:
         assert not found
     elif (depth < -0.003).all() and T[2, 3] > 0.13:  # clear of the body, and of the cup below it
         assert found
+
+
+def test_no_tool_reaches_between_the_wires_of_a_crate(shop) -> None:
+    """For the tool the walls of wires are closed, as far as its radius reaches."""
+    cup = CupConfig(radius_m=0.005, compliance_m=0.003, tool_radius_m=0.02)
+    see_through = 0
+    for seed in range(12):
+        crate = sample_container("crate", rng=np.random.default_rng(seed))
+        x, y, _ = crate.inner_size
+        along = np.linspace(-0.4, 0.4, 61) * x
+        solid = SceneSolid(shop.scene([(shop.box(x, y, 0.02), shop.pose((0, 0, 0.01)))], container=crate))
+        for gap in (0.007, 0.01, 0.012, 0.015, 0.018, 0.022):  # of the axis from the wall
+            points = np.stack([along, np.full(61, y / 2 - gap), np.full(61, 0.02)], axis=1)
+            found = tool_is_free(solid, np.zeros(61, int), points, np.tile([0, 0, 1.0], (61, 1)), cup)
+            assert (found == (gap > cup.tool_radius_m)).all()
+        walls = Tracer(crate.mesh.vertices, crate.mesh.faces)
+        middle = np.stack([along, np.zeros(61), np.full(61, 0.04)], axis=1)
+        see_through += bool(not walls.blocked(middle, np.tile([0, 1.0, 0], (61, 1)), 1.0).all())
+    assert see_through > 6

@@ -9,6 +9,7 @@ from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array, I
 from graspnext.world.cup import CupConfig
 from graspnext.world.labels.rays import Tracer
 from graspnext.world.labels.surface import tangents
+from graspnext.world.parts.shapes import cuboid
 from graspnext.world.scene import Scene
 
 _BODY_RAYS = 12
@@ -26,13 +27,18 @@ def still_mesh(scene: Scene) -> tuple[Float32Array, Int32Array]:
 
 
 class SceneSolid:
-    """All placements, the container and the props as one mesh in the world frame."""
+    """All placements, the container and the props as one mesh in the world frame.
+
+    The container's collision boxes are in it too: a tool reaches through a mesh of wires as little as a part does.
+    """
 
     def __init__(self, scene: Scene) -> None:
-        still = still_mesh(scene)
-        vertices: list[Float32Array] = [still[0]]
-        faces: list[Int32Array] = [still[1]]
-        offset = len(still[0])
+        seen, touched = still_mesh(scene), [cuboid(2 * half).moved(center) for half, center in scene.container.boxes]
+        vertices: list[Float32Array] = [seen[0], *(box.vertices.astype(np.float32) for box in touched)]
+        starts = np.cumsum([0, *(len(item) for item in vertices)])
+        closed = [box.faces + np.int32(start) for box, start in zip(touched, starts[1:-1], strict=True)]
+        faces: list[Int32Array] = [np.concatenate([seen[1], *closed])]
+        offset = int(starts[-1])
         for placement in scene.placements:
             mesh = scene.parts[placement.part].mesh
             world = rotations.transform(placement.T_world_part, mesh.vertices.astype(np.float64))
