@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from tests.world import runs
 
-from graspnext.errors import MissingDependencyError
-from graspnext.world.cluster import run_on_ray
+from graspnext.errors import MissingDependencyError, WorkerError
+from graspnext.world.cluster import check_cluster, run_on_ray
 from graspnext.world.generate import GenerateConfig, generate
 from graspnext.world.render.renderer import renderer_problems
 
@@ -120,6 +120,13 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert (code, complaint.count("\n")) == (2, 1), complaint
     assert complaint.startswith("error: the Ray cluster at 127.0.0.1:1 cannot be used: ")
     assert time.monotonic() - start < 120
+    assert not (tmp_path / "out").exists()  # the right address may be tried at once
+
+
+@pytest.mark.parametrize("address", ["nonsense", ":6379", "localhost:", "localhost:ray", "localhost:99999"])
+def test_what_is_no_address_is_named(address: str) -> None:
+    with pytest.raises(WorkerError, match=f"the Ray cluster at {address} cannot be used: "):
+        check_cluster(address)
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,9 +162,13 @@ def test_what_does_not_fit_is_refused_by_name(make: Make, tmp_path: Path) -> Non
         ({"renderer": "filament"}, "made with renderer = classic, not filament"),
         ({"recipe": other}, r"made with recipe\.min_visible_px = 16, not 30"),
         ({"recipe": dataclasses.replace(RECIPE, views=3)}, r"made with recipe\.views = 2, not 3"),
+        (
+            {"recipe": dataclasses.replace(RECIPE, cup=dataclasses.replace(RECIPE.cup, radius_m=0.02))},
+            r"made with recipe\.cup\.radius_m = 0\.01, not 0\.02",
+        ),
     ):
         with pytest.raises(OutputError, match=message):
-            open_folder(root, **change)  # type: ignore[arg-type]
+            open_folder(root, **change)
     with pytest.raises(OutputError, match="not empty; choose another one, or add --resume"):
         DatasetFolder(root, recipe=RECIPE, seed=1, renderer="classic", resume=False)
     foreign = tmp_path / "foreign"

@@ -36,9 +36,24 @@ def test_each_cup_has_its_record_and_its_maps(tmp_path: Path) -> None:
     assert main([*words, "--cups", str(cups), "--resume"]) == 0
 
 
-def test_a_bad_file_of_cups_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("small: {radius: 0.005}", "unknown field of a cup 'radius'"),
+        ("small: {radius_m: true}", "small.radius_m is True; it must be as in NAME"),
+        ("small: {radius_m: wide}", "small.radius_m is 'wide'; it must be as in NAME: {radius_m: 0.02, ...}"),
+        ("small: {upper_body: [[0.04]]}", "small.upper_body is [[0.04]]; it must be as in"),
+        ("small:", "small is None; it must be as in NAME"),
+        ("", "cups.yaml'; it must be as in NAME"),
+    ],
+)
+def test_a_bad_file_of_cups_is_one_line(
+    content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cups = tmp_path / "cups.yaml"
-    cups.write_text("small: {radius: 0.005}\n")
+    cups.write_text(content + "\n")
     assert main(["world", "make", "--out", str(tmp_path / "bins"), "--recipe", "smoke", "--cups", str(cups)]) == 2
-    assert "unknown field of a cup 'radius'" in capsys.readouterr().err
+    complaint = capsys.readouterr().err
+    assert message in complaint
+    assert complaint.count("\n") == 1
     assert not (tmp_path / "bins").exists()

@@ -47,12 +47,9 @@ def run_on_ray(
         WorkerError: The cluster cannot be reached, a task raised a named error, or processes die whatever they do.
         RuntimeError: A task failed otherwise.
     """
-    os.environ.update(_SETTINGS)
-    try:
-        import joblib  # noqa: F401 - used below
-        import ray
-    except ImportError as error:
-        raise MissingDependencyError(f"ray ({error})", "--workers ray", INSTALL) from error
+    check_cluster(address)
+    import ray
+
     with _connected(address, workers):
         cores = int(ray.cluster_resources().get("CPU", 0))
         waiting, deaths = list(enumerate(tasks)), 0
@@ -72,6 +69,38 @@ def run_on_ray(
             waiting = [one for one in waiting if one[0] not in done]
             if len(done) < len(batch):  # what was under way goes to the end: one of it may have been the cause
                 waiting = waiting[2 * cores :] + waiting[: 2 * cores]
+
+
+def check_cluster(address: str) -> None:
+    """Say what is missing before any work begins. Ray itself would wait for minutes where nothing answers.
+
+    Args:
+        address: As `run_on_ray` takes it.
+
+    Raises:
+        MissingDependencyError: Ray or joblib is not installed.
+        WorkerError: It is no address, or nothing listens there.
+    """
+    os.environ.update(_SETTINGS)
+    try:
+        import joblib  # noqa: F401 - used on the way
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(f"ray ({error})", "--workers ray", INSTALL) from error
+    if not address:
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        if not host or not port.isdecimal():
+            raise ValueError("the address must be HOST:PORT")
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _unusable(address, error) from error
+
+
+def _unusable(address: str, error: Exception) -> WorkerError:
+    where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
+    return WorkerError(f"{where} cannot be used: {_first_line(error)}; check that it runs and can be reached")
 
 
 def _run(function: Callable[[Any], Any], batch: list[tuple[int, Any]], cores: int) -> Iterator[tuple[int, str, Any]]:
@@ -101,19 +130,6 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _check_port(address: str) -> None:
-    """Whether anything listens there: Ray itself would wait for minutes.
-
-    Raises:
-        OSError: Nothing does.
-        ValueError: It is no address.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ValueError("the address must be HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
-
-
 @contextmanager
 def _connected(address: str, workers: int) -> Iterator[None]:
     """Join a cluster, or start one that ends with this process and, by Ray's token, is closed to others.
@@ -131,7 +147,6 @@ def _connected(address: str, workers: int) -> Iterator[None]:
     ):
         try:
             if address:
-                _check_port(address)
                 ray.init(address=address, **quiet)
             else:
                 ray.init(
@@ -142,9 +157,7 @@ def _connected(address: str, workers: int) -> Iterator[None]:
                 )
                 guard.watch()
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-            problem = f"{where} cannot be used: {_first_line(error)}"
-            raise WorkerError(f"{problem}; check that it runs and can be reached") from error
+            raise _unusable(address, error) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminated)  # Ray puts a handler of its own there
         try:

@@ -45,7 +45,7 @@ def read_cups(path: Path, own: CupConfig) -> dict[str, CupConfig]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][:2]) or "cups"
-        value = first["input"] if isinstance(first["input"], str | int | float) else str(path)
+        value = first["input"] if first["loc"] and len(repr(first["input"])) <= 80 else str(path)
         raise ConfigError(where, value, f"as in NAME: {{radius_m: 0.02, ...}} ({first['msg']})") from error
     if not cups:
         raise ConfigError("cups", str(path), "a file with at least one cup: NAME: {radius_m: 0.02, ...}")

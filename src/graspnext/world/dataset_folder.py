@@ -10,11 +10,12 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -234,11 +235,22 @@ def _differences(found: DatasetInfo, info: DatasetInfo) -> Iterable[tuple[str, o
     for name in _SAME:
         old, new = getattr(found, name), getattr(info, name)
         if name == "recipe":
-            for key in [*new, *(key for key in old if key not in new)]:
-                if key != "scenes" and old.get(key) != new.get(key):
-                    yield f"recipe.{key}", _brief(old.get(key)), _brief(new.get(key))
+            for key, was, now in _unlike(old, new):
+                if key != "scenes":
+                    yield f"recipe.{key}", was, now
         elif old not in {new, None}:
             yield name, old, new
+
+
+def _unlike(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    """Dotted key, old and new value of what differs in two recipes or parts of them; the smallest part that does."""
+    for key in [*new, *(key for key in old if key not in new)]:
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, dict) and isinstance(now, dict) and not {"digest"} & (was.keys() | now.keys()):
+            for deeper, one, other in _unlike(was, now):
+                yield f"{key}.{deeper}", one, other
+        elif was != now:
+            yield key, _brief(was), _brief(now)
 
 
 def _brief(value: object) -> object:

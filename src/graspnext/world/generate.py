@@ -14,7 +14,7 @@ from typing import Any
 
 from graspnext.data.format import LogEntry
 from graspnext.errors import ConfigError, SceneError
-from graspnext.world.cluster import run_on_ray
+from graspnext.world.cluster import check_cluster, run_on_ray
 from graspnext.world.dataset_folder import DatasetFolder
 from graspnext.world.recipes import Recipe
 from graspnext.world.render.renderer import RENDERERS, open_renderer
@@ -141,6 +141,8 @@ def generate(
     recipe = dataclasses.replace(recipe, scenes=config.scenes or recipe.scenes)
     with open_renderer(config.renderer) as opened:  # say what is missing before anything is written
         renderer = opened.name
+    if config.ray is not None:
+        check_cluster(config.ray)
     folder = DatasetFolder(out, recipe=recipe, seed=config.seed, renderer=renderer, resume=config.resume)
     with folder:
         report = GenerateReport(kept=folder.kept, failed=len(folder.failed))
