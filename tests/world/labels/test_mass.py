@@ -62,7 +62,7 @@ def test_projected_centers_are_those_of_the_volume(shop, kind: int, seed: int) -
     center = T[:3, :3].T @ (ray - T[:3, 3])
     for axis in np.eye(3):
         assert moment_about(body, axis, float(center @ axis), solid) == pytest.approx(0, abs=2e-4)
-    assert np.abs(voxel_center(solid, 0.004) - center).max() < 0.0015
+    assert np.abs(voxel_center(solid, 0.002) - center).max() < 0.001
 
 
 def moment_about(body, axis: np.ndarray, offset: float, solid: trimesh.Trimesh) -> float:
