@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from graspnext.world.generate import GenerateConfig, generate
 from graspnext.world.parts.catalog import sample_parts
 from graspnext.world.parts.imported.folder import FileOutcome, PartFolder, read_folder
 from graspnext.world.parts.imported.records import load_part
+from graspnext.world.parts.imported.sources import read_source
 from graspnext.world.recipes import Recipe, find_recipe
 from graspnext.world.scene import Part
 
@@ -259,3 +261,12 @@ def test_a_header_nested_without_end_is_refused(tmp_path: Path) -> None:
     meshes.box().export(tmp_path / "good.stl")
     status = {one.file: one.status for one in read_folder(tmp_path, workers=1).outcomes}
     assert status == {"deep.glb": "refused", "deep.gltf": "refused", "good.stl": "ok"}
+
+
+def test_a_name_of_many_blanks_takes_no_time(tmp_path: Path) -> None:
+    blanks = b" " * 1_000_000
+    (tmp_path / "a.obj").write_bytes(b"mtllib " + blanks + b"\nmtllib x" + blanks + b"y.mtl" + blanks + b"\nv 0 0 0\n")
+    start = time.process_time()
+    source = read_source(tmp_path, "a.obj")
+    assert time.process_time() - start < 5
+    assert len(source.missing) == 1 and source.missing[0].startswith("x ") and source.missing[0].endswith(" y.mtl")

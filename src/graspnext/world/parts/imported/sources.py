@@ -177,8 +177,9 @@ def _glb_header(content: bytes) -> bytes:
 
 
 def _after(word: bytes, content: bytes) -> list[str]:
-    lines = re.findall(rb"^[ \t]*" + word + rb"[ \t]+([^\r\n]+?)[ \t]*$", content, re.MULTILINE | re.IGNORECASE)
-    return [line.decode("utf-8", "replace") for line in lines]
+    lines = re.findall(rb"^[ \t]*" + word + rb"[ \t]+([^\r\n]+)", content, re.MULTILINE | re.IGNORECASE)
+    names = [line.decode("utf-8", "replace").strip() for line in lines]  # blanks cut here: a pattern would take ages
+    return [name for name in names if name]
 
 
 def _inside(folder: Path, beside: PurePosixPath, name: str) -> Path | None:
