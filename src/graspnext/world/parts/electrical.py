@@ -124,6 +124,7 @@ def cable(name: str, rng: np.random.Generator) -> Part:
         loop = revolve(section, segments=24).moved((0, 0, 0), turn(2, float(rng.uniform(0, 6))))
         members.append(Solid(loop.vertices, loop.faces, loop.uv, ()).painted(atlas.cells[0]))
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half + np.array([R, 0])
+    corners[1:3, 0] /= np.cos(np.pi / 24)  # each turn is a polygon of its own: these are drawn around all of them
     hulls = revolve(corners, segments=24, wedges=12).hulls
     for k in range(int(rng.integers(2, 4))):
         band = cuboid((2 * half + 0.001, 0.004, 2 * half + 0.001)).painted(atlas.cells[1])
@@ -179,7 +180,9 @@ def _gasket(*, rng: np.random.Generator) -> Solid:
     lug = 1.08 * r
     angles = 2 * np.pi * np.arange(count) / count
     drills = [rod(0.1 * r, 3 * t, 12).moved((lug * np.cos(b), lug * np.sin(b), 0)) for b in angles]
-    ring = revolve(np.array([[bore, -t / 2], [r, -t / 2], [r, t / 2], [bore, t / 2]]), segments=36, wedges=12).hulls
+    rim_r = r / np.cos(np.pi / 36)
+    section = np.array([[bore, -t / 2], [rim_r, -t / 2], [rim_r, t / 2], [bore, t / 2]])
+    ring = revolve(section, segments=36, wedges=12).hulls
     tabs: list[Float64Array] = []
     for b in angles:
         near = np.abs((a - b + np.pi) % (2 * np.pi) - np.pi) < 0.45
