@@ -10,8 +10,8 @@
     and, where the dataset has them,
     DIR/scenes/<scene>/<v>_sensor_depth.png     as depth, with the sensor's noise and holes
     DIR/scenes/<scene>/<v>_suction_<cup>.png    as suction, for a further cup
-    DIR/log.jsonl                        LogEntry a scene: attempts and times; differs from run to run, nothing needs it.
-                                         Locked by the run that writes into DIR; empty in what was converted
+    DIR/log.jsonl                        LogEntry a scene: attempts and times; differs from run to run, nothing needs it
+                                         (locked by the run that writes into DIR; empty in what was converted)
 
 A scene appears in the manifest only when all its files are whole.
 """

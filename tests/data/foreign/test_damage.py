@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -21,7 +23,7 @@ from graspnext.data.foreign.coco_amodal import CocoAmodal, CocoAmodalOptions
 from graspnext.data.foreign.hdf5 import Hdf5
 from graspnext.data.foreign.metagraspnet_reader import MetaGraspNet, MetaGraspNetOptions
 from graspnext.data.foreign.npz import Npz, Stack, write_npz
-from graspnext.data.foreign.opening import picture_size, read_rgb
+from graspnext.data.foreign.opening import picture_size, read_json, read_rgb
 from graspnext.data.foreign.source import Account
 from graspnext.data.writer import encode_scene
 from graspnext.errors import DatasetError
@@ -171,6 +173,15 @@ def test_a_picture_that_a_program_would_draw_is_none(tmp_path: Path) -> None:
     for look in (picture_size, read_rgb):
         with pytest.raises(DatasetFaultError, match="not a picture"):
             look(tmp_path, "0_rgb.png")
+
+
+@pytest.mark.parametrize("read", [picture_size, read_rgb, read_json, Npz, Hdf5])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, read: Callable[[Path, str], object]) -> None:
+    os.mkfifo(tmp_path / "file")
+    with pytest.raises(DatasetFaultError, match="not a plain file"):
+        read(tmp_path, "file")
+    with pytest.raises(DatasetFaultError, match="the file is missing"):
+        read(tmp_path, "none")
 
 
 def test_a_bomb_of_masks_is_not_decoded(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graspnext.data.foreign.opening import attempt, fault
+from graspnext.data.foreign.opening import attempt, fault, plain_file
 from graspnext.errors import MissingDependencyError
 from graspnext.types import Float64Array
 
@@ -43,9 +43,8 @@ class Hdf5:
             MissingDependencyError: h5py is not installed.
         """
         self._root, self._file, self._h5py = root, file, import_h5py()
-        if not (root / file).is_file():
-            raise fault(root, file, "", "the file is missing")
-        self._handle = attempt(lambda: self._h5py.File(root / file, "r"), root, file)
+        path = plain_file(root, file)
+        self._handle = attempt(lambda: self._h5py.File(path, "r"), root, file)
 
     def __enter__(self) -> Hdf5:
         return self

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from graspnext.data.foreign.opening import attempt, fault
+from graspnext.data.foreign.opening import attempt, fault, plain_file
 
 MAX_ARRAY_BYTES = 1 << 30
 """Of one array that is read whole."""
@@ -45,7 +45,7 @@ class Npz:
             DatasetFaultError: It is missing, or no archive.
         """
         self._root, self._file = root, file
-        self._archive = attempt(lambda: zipfile.ZipFile(root / file), root, file)
+        self._archive = attempt(lambda: zipfile.ZipFile(plain_file(root, file)), root, file)
         self._names = frozenset(self._archive.namelist())
 
     def __enter__(self) -> Npz:

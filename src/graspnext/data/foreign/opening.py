@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +52,18 @@ def attempt(action: Callable[[], _Result], root: Path, file: str, field: str = "
         raise fault(root, file, field, f"cannot be read: {' '.join(text.split())[:200]}") from error
 
 
+def plain_file(root: Path, file: str) -> Path:
+    """The path of a file, once it is sure that reading it ends: a pipe would wait for ever.
+
+    Raises:
+        DatasetFaultError: It is missing, or no plain file.
+    """
+    path = root / file
+    if not stat.S_ISREG(attempt(path.stat, root, file).st_mode):
+        raise fault(root, file, "", "not a plain file")
+    return path
+
+
 def read_json(root: Path, file: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """A JSON file.
 
@@ -59,7 +72,7 @@ def read_json(root: Path, file: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """
 
     def load() -> Any:
-        path = root / file
+        path = plain_file(root, file)
         if path.stat().st_size > max_bytes:
             raise fault(root, file, "", f"larger than {max_bytes >> 20} MiB")
         return json.loads(path.read_bytes())
@@ -91,7 +104,7 @@ def picture_size(root: Path, file: str) -> tuple[int, int]:
     """
 
     def look() -> tuple[int, int]:
-        with Image.open(root / file, formats=_FORMATS) as image:
+        with Image.open(plain_file(root, file), formats=_FORMATS) as image:
             return image.height, image.width
 
     return attempt(look, root, file)
@@ -117,7 +130,7 @@ def read_counts(root: Path, file: str) -> Float32Array:
 
 
 def _open(root: Path, file: str, modes: tuple[str, ...]) -> Image.Image:
-    content = attempt((root / file).read_bytes, root, file)
+    content = attempt(plain_file(root, file).read_bytes, root, file)
     image = attempt(lambda: Image.open(io.BytesIO(content), formats=_FORMATS), root, file)
     if max(image.size) > MAX_SIDE_PX:  # before a pixel is decoded: a small file can claim a huge picture
         raise fault(root, file, "", f"the picture is {image.width} x {image.height} px")
