@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from graspnext.cli.output import emit_json, progress
+from graspnext.cli.output import check_target, emit_json, progress
 from graspnext.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def run_check(command: Check) -> int:
     """Print the faults of a dataset: 0 when there is none, 2 otherwise."""
     from graspnext.data.check import check_dataset
 
+    check_target(command.json)
     views: list[int] = []
 
     def watch(scenes: Iterable[CheckedScene], total: int) -> Iterable[CheckedScene]:

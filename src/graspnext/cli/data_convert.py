@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from graspnext.cli.output import emit_json, progress
+from graspnext.cli.output import check_target, emit_json, progress
 from graspnext.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def run_convert(command: Convert) -> int:
     def watch(outcomes: Iterable[SceneOutcome], total: int) -> Iterable[SceneOutcome]:
         return progress(outcomes, total=total, label="scenes converted")
 
+    check_target(command.json)
     report = convert(
         open_source(command),
         command.out,

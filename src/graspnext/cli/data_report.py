@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from graspnext.cli.output import emit_json, progress
+from graspnext.cli.output import check_target, emit_json, progress
 from graspnext.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def run_report(command: Report) -> int:
     def watch(views: Iterable[ManifestEntry], total: int) -> Iterable[ManifestEntry]:
         return progress(views, total=total, label="views read")
 
+    check_target(command.out)
+    check_target(command.json)
     dataset = Dataset(command.folder)
     if not dataset.entries:
         raise DatasetError(command.folder, "it holds no view", "make one with `graspnext world make`")

@@ -35,7 +35,7 @@ def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
 
 
 def check_target(target: Path | None) -> None:
-    """Refuse, before long work begins, a file of `--json` that could not be written at its end.
+    """Refuse, before long work begins, a file that could not be written at its end; `-` and None are none.
 
     Raises:
         OutputError: It is a folder, or its folder cannot be made or written.

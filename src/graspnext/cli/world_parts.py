@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from graspnext.cli.options import read_options
-from graspnext.cli.output import emit_json, progress
+from graspnext.cli.output import check_target, emit_json, progress
 from graspnext.errors import ConfigError
 from graspnext.world.parts.imported.folder import FileOutcome, PartFolder, read_folder
 
@@ -55,6 +55,7 @@ class PartsOptions:
 def main(words: Sequence[str]) -> int:
     """Run `world parts`: 0 when every file can be used, 2 otherwise."""
     options = read_options(PartsOptions, words, prog="graspnext world parts", description=DESCRIPTION)
+    check_target(options.json)
     read = read_folder(options.folder, units=options.units, workers=options.workers, watch=watch)
     emit_json(
         {

@@ -246,16 +246,24 @@ def _unlike(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, obj
     """Dotted key, old and new value of what differs in two recipes or parts of them; the smallest part that does."""
     for key in [*new, *(key for key in old if key not in new)]:
         was, now = old.get(key), new.get(key)
-        if isinstance(was, dict) and isinstance(now, dict) and not {"digest"} & (was.keys() | now.keys()):
-            for deeper, one, other in _unlike(was, now):
+        if isinstance(was, dict) and isinstance(now, dict) and was.get("digest") == now.get("digest"):
+            for deeper, one, other in _unlike(_inside(was), _inside(now)):
                 yield f"{key}.{deeper}", one, other
         elif was != now:
             yield key, _brief(was), _brief(now)
 
 
+def _inside(value: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a part of a recipe; of the user's meshes each by its name."""
+    return {part["name"]: part for part in value["parts"]} if "digest" in value else value
+
+
 def _brief(value: object) -> object:
-    """The user's parts by the hash of their folder: all of them would fill a screen."""
-    return f"parts {value['digest'][:12]}" if isinstance(value, dict) and "digest" in value else value
+    """The user's meshes by their hash: what they are would fill a screen."""
+    for key, what in (("digest", "meshes"), ("key", "mesh")):
+        if isinstance(value, dict) and key in value:
+            return f"{what} {value[key][:12]}"
+    return value
 
 
 def _scenes_beyond(root: Path, scenes: int) -> list[str]:

@@ -232,13 +232,18 @@ def test_a_dataset_of_them_is_clean(read: PartFolder, tmp_path: Path) -> None:
     novel = {i.part for entry in dataset.split("novel") for i in dataset.read(entry).labels.instances}
     assert novel == {"sub/knob"}
     assert len(read_manifest(out)) == 4
-    changed = dataclasses.replace(read.parts(), digest="0" * 64)
-    with pytest.raises(OutputError, match=r"recipe\.imported = parts"):
-        generate(
-            out,
-            recipe=dataclasses.replace(recipe, imported=changed),
-            config=GenerateConfig(seed=3, workers=1, renderer="classic", resume=True),
-        )
+    parts = read.parts()
+    heavier = tuple(dataclasses.replace(one, mass_kg=2.5) if one.name == "box" else one for one in parts.parts)
+    for changed, message in (
+        (dataclasses.replace(parts, digest="0" * 64), r"recipe\.imported = meshes .*, not meshes 000000000000;"),
+        (dataclasses.replace(parts, parts=heavier), r"recipe\.imported\.box\.mass_kg = .*, not 2\.5;"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            generate(
+                out,
+                recipe=dataclasses.replace(recipe, imported=changed),
+                config=GenerateConfig(seed=3, workers=1, renderer="classic", resume=True),
+            )
 
 
 def test_command_lists_all_and_says_two(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
