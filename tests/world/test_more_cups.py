@@ -43,6 +43,7 @@ def test_each_cup_has_its_record_and_its_maps(tmp_path: Path) -> None:
         ("small: {radius_m: true}", "small.radius_m is True; it must be as in NAME"),
         ("small: {radius_m: wide}", "small.radius_m is 'wide'; it must be as in NAME: {radius_m: 0.02, ...}"),
         ("small: {upper_body: [[0.04]]}", "small.upper_body is [[0.04]]; it must be as in"),
+        ("a: {radius_m: 0.02}\na: {radius_m: 0.01}", "line 2: 'a' stands there twice"),
         ("small:", "small is None; it must be as in NAME"),
         ("", "cups.yaml'; it must be as in NAME"),
     ],

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from graspnext.data.format import Cup, CupName
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.world.cup import CupConfig
+from graspnext.world.yaml_file import YamlFileError, read_yaml
 
 _FORM = TypeAdapter(dict[CupName, Cup])
 
@@ -33,13 +34,10 @@ def read_cups(path: Path, own: CupConfig) -> dict[str, CupConfig]:
         ConfigError: The file cannot be read, is no YAML or no table of cups, or a value is out of its range.
         UnknownNameError: A field is none of a cup's.
     """
-    import yaml
-
     try:
-        content = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), default=str)
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise ConfigError("cups", str(path), f"a readable YAML file ({reason})") from error
+        content = json.dumps(read_yaml(path)[0], default=str)
+    except (YamlFileError, TypeError, ValueError) as error:
+        raise ConfigError("cups", str(path), f"a readable YAML file ({error})") from error
     try:
         cups = _FORM.validate_json(content, strict=True)  # as JSON, a list may be a pair, yet no text a number
     except ValidationError as error:

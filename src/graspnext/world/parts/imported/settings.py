@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from graspnext.errors import PartsError
 from graspnext.types import Float64Array
 from graspnext.world.looks.appearance import FINISHES
+from graspnext.world.yaml_file import Lines, YamlFileError, read_yaml
 
 SETTINGS_FILE = "parts.yaml"
 UNITS: dict[str, float] = {"mm": 1e-3, "m": 1.0}
 """Unit of length -> metres."""
 Unit = Literal["mm", "m"]
-_MAX_BYTES = 2**20
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -173,7 +173,10 @@ def read_settings(folder: Path, files: list[str]) -> Settings:
     path = folder / SETTINGS_FILE
     if not path.is_file():
         return Settings()
-    content, lines = _parse(path)
+    try:
+        content, lines = read_yaml(path)
+    except YamlFileError as error:
+        raise PartsError(path, str(error), "see docs/parts.md for what may stand there") from error
     faults: list[str] = []
     settings = Settings()
     try:
@@ -206,51 +209,9 @@ def _some(files: list[str]) -> str:
     return ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
 
 
-def _line(lines: dict[tuple[str, ...], int], where: list[str]) -> str:
+def _line(lines: Lines, where: list[str]) -> str:
     """`line N: ` of the nearest known place."""
     for length in range(len(where), 0, -1):
         if (number := lines.get(tuple(where[:length]))) is not None:
             return f"line {number}: "
     return ""
-
-
-def _parse(path: Path) -> tuple[Any, dict[tuple[str, ...], int]]:
-    """The plain content of a YAML file, and the line of every key."""
-    import yaml
-
-    try:
-        raw = path.read_bytes()
-        if len(raw) > _MAX_BYTES:
-            raise PartsError(path, f"{len(raw)} bytes", f"at most {_MAX_BYTES} are read")
-        text = raw.decode("utf-8")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                number = 1 + (event.start_mark.line if event.start_mark else 0)
-                raise PartsError(path, f"line {number}: aliases (*) are not read", "write it out")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[tuple[str, ...], int] = {}
-        _walk(path, root, (), lines)
-        return yaml.safe_load(text), lines
-    except PartsError:
-        raise
-    except OSError as error:
-        raise PartsError(path, f"cannot be read: {error.strerror}", "check its permissions") from error
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PartsError(path, f"no YAML: {' '.join(str(error).split())[:200]}", "see docs/parts.md") from error
-
-
-def _walk(path: Path, node: Any, at: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            step = (*at, str(key.value))
-            number = key.start_mark.line + 1
-            if step in lines:
-                raise PartsError(path, f"line {number}: '{key.value}' stands there twice", "keep one of them")
-            lines[step] = number
-            _walk(path, value, step, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[(*at, str(index))] = value.start_mark.line + 1
-            _walk(path, value, (*at, str(index)), lines)
