@@ -7,9 +7,9 @@ import pytest
 
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.world.containers import sample_container
-from graspnext.world.lighting import LEAST_LEVEL, MOODS, WHITE_LUX, LookRanges, color_of_temperature, sample_look
+from graspnext.world.lighting import LEAST_LEVEL, MOODS, LookRanges, color_of_temperature, sample_look
 from graspnext.world.recipes import find_recipe
-from graspnext.world.scene import Look
+from graspnext.world.scene import WHITE_LUX, Look
 
 RECIPE = find_recipe("default")
 

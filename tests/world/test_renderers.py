@@ -358,7 +358,7 @@ def test_polished_metal_mirrors_a_room_that_comes_from_the_look() -> None:
 def test_filament_brightness_is_as_documented() -> None:
     if PROBLEMS["filament"] is not None:
         pytest.skip(PROBLEMS["filament"])
-    from graspnext.world.render.filament import WHITE_LUX
+    from graspnext.world.scene import WHITE_LUX
 
     camera, white = overhead(), (1.0, 1.0, 1.0)
     sources = {

@@ -125,6 +125,9 @@ def generate(
 ) -> GenerateReport:
     """Make a dataset. A scene that fails is noted, and the others are made.
 
+    Scenes are made in processes of their own, which import the calling script anew: it needs the usual
+    `if __name__ == "__main__":` around what it runs.
+
     Args:
         out: Its folder; must not exist, be empty, or be resumed.
         recipe: What scenes look like.

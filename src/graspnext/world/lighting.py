@@ -10,10 +10,8 @@ import numpy as np
 from graspnext.types import Float64Array
 from graspnext.world.parts.draws import between, chance, size_between, weighted
 from graspnext.world.ranges import check_range, check_share, check_weights
-from graspnext.world.scene import Container, Light, Look
+from graspnext.world.scene import WHITE_LUX, Container, Light, Look
 
-WHITE_LUX = 60e3
-"""Illuminance that shows white paper white at exposure 1: what the renderers are set to."""
 LEAST_LEVEL = 0.5
 """Linear display value that white paper lying in the container has at the least: the camera exposes longer for it."""
 

@@ -126,6 +126,11 @@ class Floor:
     """Length after which the texture repeats."""
 
 
+WHITE_LUX = 60e3
+"""Illuminance that takes white paper to display white at exposure 1: that of Filament's camera as MuJoCo's bindings set
+it up (measured), so that intensities pass through unscaled."""
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """Everything of a scene that changes pictures but no label."""

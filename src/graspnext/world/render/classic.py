@@ -15,9 +15,8 @@ from graspnext.errors import MissingDependencyError
 from graspnext.types import Camera, Float64Array, UInt8Array
 from graspnext.world.render.renderer import INSTALL_EGL, Renderer, require
 from graspnext.world.render.surface import build_surface, floor_mesh
-from graspnext.world.scene import Light, Look, Material, Mesh, Scene
+from graspnext.world.scene import WHITE_LUX, Light, Look, Material, Mesh, Scene
 
-WHITE_LUX = 60e3
 _NEAR_M, _FAR_M = 0.02, 20.0
 _SAMPLES = 8
 _MAX_GEOMS = 4096

@@ -34,11 +34,8 @@ from graspnext.world.render.renderer import INSTALL_VULKAN, Renderer, require
 from graspnext.world.render.sky import room
 from graspnext.world.render.surface import build_surface, floor_mesh, tangent_frames
 from graspnext.world.render.vulkan import find_cpu, find_devices, find_gpu
-from graspnext.world.scene import Light, Look, Material, Mesh, Prop, Scene
+from graspnext.world.scene import WHITE_LUX, Light, Look, Material, Mesh, Prop, Scene
 
-WHITE_LUX = 60e3
-"""Illuminance that takes white paper to display white at exposure 1. Filament's camera, as the bindings set it up, has
-this very sensitivity (measured), so intensities pass through unscaled."""
 MEAN_TOLERANCE, PIXEL_TOLERANCE, PIXEL_SHARE = 1.5, 24, 0.01
 """How far pictures of one scene from a GPU and from the CPU may lie apart, levels of 255: the mean absolute difference;
 and no more than this share of pixels by more than so many levels in any channel (edges and rims of shadows)."""
