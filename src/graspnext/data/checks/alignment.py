@@ -3,8 +3,9 @@
 The border of a part is seen as an edge in depth: a step, or at least a crease where it touches what it lies on. The
 share of a mask's border pixels at such an edge is therefore near 1 (0.9 at least over 800 masks of generated views),
 and lower for every shifted copy of the border, by 0.1 at least. A mask that was moved by a few pixels turns this
-round: its border fits well at another place, and better than at its own. Surfaces that lie flush, where no place fits,
-raise no alarm; nor does depth that is too coarse or noisy to show edges.
+round: its border fits well at another place, and better than at its own. Borders between parts are left out, since
+parts may lie flush, and rows of equal parts fit one another's edges; and the other place must be free, or its owner's
+mask would have to be wrong as well. Depth that is too coarse or noisy to show edges raises no alarm.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graspnext.geometry import boxes
-from graspnext.types import BoolArray, Float32Array, Int64Array, UInt8Array
+from graspnext.types import BoolArray, Float32Array, Int32Array, Int64Array, UInt8Array
 
 MAX_SHIFT_PX = 8
 """Shifts that are tried in each direction."""
@@ -26,17 +27,20 @@ MIN_GAIN = 0.1
 """By how much more of the border must lie at edges elsewhere: of 40 px, two standard deviations of a fair share."""
 MIN_FIT = 0.8
 """Share of a border at edges in its true place, at the very least: no other place is one."""
+MIN_FREE_SHARE = 0.8
+"""Of the pixels that a mask would gain by moving, how many must be background."""
 MIN_VIEW_BORDER_PX = 200
 MIN_PICTURE_BORDER_PX = 400
 MIN_VIEW_SHARE = 0.6
 """Smallest share of all borders of a view that lie at depth edges, here or after a shift: 0.9 at least over 80
 generated views, 0.3 at most for the depth of another view."""
-MIN_PICTURE_GAIN = 1.15
-"""How much steeper the picture is on a shifted copy of all borders than on themselves, to call it shifted."""
-MIN_PICTURE_CONTRAST = 1.1
-"""Steepness of the picture on the borders over that around them: 1 for the picture of another view, 1.3 at least over
-150 generated views, but for parts that vanish in a wild print."""
-MAX_QUIET = 8.0
+MIN_PICTURE_GAIN = 1.45
+"""How much steeper the picture is on a shifted copy of all borders than on themselves, to call it shifted: 1.4 at most
+over 6,000 generated views."""
+MIN_PICTURE_CONTRAST = 1.02
+"""Steepness of the picture on the borders over that around them: about 1 for the picture of another view, of
+which a third is found so; 1.03 at least over 6,000 generated views that are not wild."""
+MAX_QUIET = 7.5
 """Grey levels over two pixels that half of a picture may exceed before it counts as wild: no border stands out."""
 _GOLDEN_RATIO = 0.6180339887498949
 _MIN_EDGE_M = 3e-4
@@ -66,15 +70,16 @@ class Fit:
     """Of single pixels at all other places."""
 
 
-def border(mask: BoolArray, limit: int = 500) -> Int64Array:
+def border(mask: BoolArray, owner: Int32Array | None = None, limit: int = 500) -> Int64Array:
     """Pixels (N, 2) row, column of a mask (H, W) beside a pixel outside it, at most `limit`.
 
-    The image's own border is none.
+    The image's own border is none. With `owner` (H, W), 0 = background, only pixels beside the background count.
     """
     x1, y1, x2, y2 = (int(value) for value in boxes.from_mask(mask))
     top, left = max(y1 - 1, 0), max(x1 - 1, 0)
     crop = mask[top : y2 + 1, left : x2 + 1]
-    padded = np.pad(crop, 1, constant_values=True)
+    within = crop if owner is None else owner[top : y2 + 1, left : x2 + 1] != 0
+    padded = np.pad(within, 1, constant_values=True)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     found: Int64Array = np.argwhere(crop & ~inner) + np.array([top, left])  # (N, 2)
     return thinned(found, limit)
@@ -136,3 +141,11 @@ def shifted(border_px: Int64Array, edges: BoolArray) -> tuple[int, int] | None:
         return None
     found = fit(border_px, edges)
     return found.shift if found.elsewhere > max(MIN_FIT, found.here + MIN_GAIN) else None
+
+
+def is_free(mask: BoolArray, owner: Int32Array, shift: tuple[int, int]) -> bool:
+    """Whether a mask (H, W) would gain mostly background, where `owner` (H, W) is 0, by a shift (x, y) px."""
+    places = np.argwhere(mask) + np.array(shift[::-1])
+    places = places[((places >= 0) & (places < np.array(mask.shape))).all(axis=1)]
+    gained = places[~mask[places[:, 0], places[:, 1]]]
+    return len(gained) > 0 and bool(np.mean(owner[gained[:, 0], gained[:, 1]] == 0) >= MIN_FREE_SHARE)

@@ -131,10 +131,15 @@ def _layers(findings: Findings, file: str, labels: ViewLabels, masks: Masks) -> 
             problem = f"it is {layer}, but no part of the view lies in layer {layer - 1}"
             findings.say(file, f"instances[{index}].layer", problem)
     above = {index: _covering(index, masks) for index in masks.amodal}
+    perhaps: dict[int, set[int]] | None = None
     for under, covering in above.items():
         for over in sorted(covering):
-            # Interlocked parts lie over one another in a ring, which has no top: any order of them is right.
-            if over in above and layers[under] <= layers[over] and not _reaches(over, under, above):
+            # Interlocked parts lie over one another in a ring, which has no top: any order of them is right. A link of
+            # the ring may be hidden under a third part.
+            if over not in above or layers[under] > layers[over] or _reaches(over, under, above):
+                continue
+            perhaps = perhaps or _perhaps_covering(above, masks)
+            if not _reaches(over, under, perhaps):
                 ids = labels.instances[over].id, labels.instances[under].id
                 problem = (
                     f"it is {layers[under]}, but id {ids[0]} of layer {layers[over]} is seen in front of id {ids[1]}"
@@ -149,6 +154,19 @@ def _covering(index: int, masks: Masks) -> set[int]:
     counts = np.bincount(seen, minlength=1)
     least = max(MIN_COVERED_PX, MIN_COVERED_SHARE * seen.size)
     return {int(owner) - 1 for owner in np.flatnonzero(counts >= least) if owner not in (0, index + 1)}
+
+
+def _perhaps_covering(above: Mapping[int, set[int]], masks: Masks) -> dict[int, set[int]]:
+    """What is seen over each instance, and what may cover it out of sight: masks overlap where a third part is seen."""
+    result = {index: set(covering) for index, covering in above.items()}
+    order = sorted(above)
+    for place, first in enumerate(order):
+        for second in order[place + 1 :]:
+            seen_between = second in above[first] or first in above[second]
+            if not seen_between and (masks.amodal[first] & masks.amodal[second]).any():
+                result[first].add(second)
+                result[second].add(first)
+    return result
 
 
 def _reaches(start: int, goal: int, above: Mapping[int, set[int]]) -> bool:

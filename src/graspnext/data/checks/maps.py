@@ -20,6 +20,7 @@ from graspnext.data.checks.alignment import (
     border,
     depth_edges,
     fit,
+    is_free,
     shifted,
     steepness,
     thinned,
@@ -54,11 +55,11 @@ class Maps:
 
 def check_maps(findings: Findings, files: dict[str, str], labels: ViewLabels, masks: Masks, maps: Maps) -> None:
     """All maps of a view against its labels."""
-    borders = {index: border(mask) for index, mask in masks.visible.items() if mask.any()}
+    borders = {index: border(mask, masks.owner) for index, mask in masks.visible.items() if mask.any()}
     if maps.depth_m is not None and "depth" not in labels.missing:
         _depth(findings, files["depth"], labels, masks, maps.depth_m)
         if maps.depth_m.any():
-            _alignment(findings, files, borders, maps.depth_m)
+            _alignment(findings, files, masks, borders, maps.depth_m)
         if maps.sensor_depth_m is not None:
             _sensor(findings, files["sensor_depth"], maps.sensor_depth_m, maps.depth_m)
     if maps.image is not None:
@@ -105,7 +106,7 @@ def _sensor(findings: Findings, file: str, sensor_m: Float32Array, clean_m: Floa
 
 
 def _alignment(
-    findings: Findings, files: dict[str, str], borders: dict[int, Int64Array], depth_m: Float32Array
+    findings: Findings, files: dict[str, str], masks: Masks, borders: dict[int, Int64Array], depth_m: Float32Array
 ) -> None:
     """Masks against the edges of depth: all together, then each by itself."""
     edges, clean = depth_edges(depth_m)
@@ -124,7 +125,7 @@ def _alignment(
         return
     for index, pixels in borders.items():
         shift = shifted(pixels, edges)
-        if shift is not None:
+        if shift is not None and is_free(masks.visible[index], masks.owner, shift):
             field = f"instances[{index}].visible_mask"
             findings.say(files["labels"], field, _moved("its border fits", "depth", shift), REMAKE)
 
