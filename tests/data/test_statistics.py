@@ -27,7 +27,6 @@ def test_counts_and_means_are_those_of_whole_views(tiny_dataset: Path) -> None:
         "failed_scenes": 0,
         "views": 20,
         "instances": len(instances),
-        "parts": len({one.part for one in instances}),
         "families": 1,
     }
     assert numbers["by_family"]["sheet"] == {

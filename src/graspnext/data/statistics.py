@@ -73,7 +73,6 @@ class _Labels:
     """Split -> "views", "instances", "level_1" ...; scenes are counted apart."""
     families: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Family -> "instances", "occluded", "ignored"."""
-    parts: set[str] = field(default_factory=set)
     sensors: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     rates: list[float] = field(default_factory=list)
@@ -101,7 +100,6 @@ class _Labels:
         for index, record in enumerate(labels.instances):
             family = self.families[record.family]
             family.update(instances=1, occluded=record.occluded, ignored=record.ignore)
-            self.parts.add(record.part)
             self.layers.append(record.layer)
             try:
                 pixels = masks.area(size, record.segmentation.counts)
@@ -149,7 +147,6 @@ def gather(
             "failed_scenes": len(dataset.info.failed_scenes),
             "views": len(dataset.entries),
             "instances": len(labels.rates),
-            "parts": len(labels.parts),
             "families": len(labels.families),
         },
         "by_split": {

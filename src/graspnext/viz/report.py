@@ -83,7 +83,6 @@ def _head(name: str, numbers: Mapping[str, Any]) -> str:
         "scenes": number(counts["scenes"]),
         "views": number(counts["views"]),
         "labelled instances": number(counts["instances"]),
-        "distinct parts": number(counts["parts"]),
         "part families": number(counts["families"]),
         f"failed scenes of {number(about['num_scenes'])}": number(failed),
     }

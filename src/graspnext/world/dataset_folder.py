@@ -185,13 +185,14 @@ class DatasetFolder:
 
 
 def _description(recipe: Recipe, seed: int, renderer: str) -> DatasetInfo:
-    sized = {
-        name: dataclasses.replace(known, scenes=recipe.scenes, views=recipe.views, image_size=recipe.image_size)
-        for name, known in RECIPES.items()
-    }
+    def sized(known: Recipe) -> Recipe:
+        return dataclasses.replace(known, scenes=recipe.scenes, views=recipe.views, image_size=recipe.image_size)
+
+    names = [name for name, known in RECIPES.items() if known == recipe]
+    names += [name for name, known in RECIPES.items() if sized(known) == recipe]  # as told, but for its size
     return DatasetInfo(
         generator=f"graspnext {__version__}",
-        recipe_name=next((name for name, known in sized.items() if known == recipe), "custom"),
+        recipe_name=names[0] if names else "custom",
         recipe=recipe.to_dict(),
         seed=seed,
         renderer=renderer,
