@@ -10,7 +10,7 @@ import numpy as np
 from graspnext.data import reader
 from graspnext.data.checks.findings import Findings, numbers
 from graspnext.data.format import OCCLUDED_FROM_RATE, InstanceRecord, Rle, ViewLabels
-from graspnext.geometry import boxes
+from graspnext.geometry import boxes, layering
 from graspnext.types import BoolArray, Int32Array
 
 BOX_TOLERANCE_PX = 0.01
@@ -18,8 +18,8 @@ CENTER_TOLERANCE_PX = 1.5
 """A centre of mass projects into the hull of its part, of which pixel centres show all but a pixel's rim."""
 RATE_TOLERANCE = 1e-3
 RIGID_TOLERANCE = 1e-4
-MIN_COVERED_PX = 16
-MIN_COVERED_SHARE = 0.01
+MIN_SEEN_COVERED_PX = 16
+MIN_SEEN_COVERED_SHARE = 0.01
 """From so many pixels, and so large a share of the amodal mask, a part that is seen in front of another covers it."""
 
 
@@ -135,10 +135,10 @@ def _layers(findings: Findings, file: str, labels: ViewLabels, masks: Masks) -> 
     for under, covering in above.items():
         for over in sorted(covering):
             # Interlocked parts lie over one another in a ring, which has no top: any order of them is right. A link of
-            # the ring may be hidden under a third part.
+            # the ring may be hidden under a third part, or too small to be counted here.
             if over not in above or layers[under] > layers[over] or _reaches(over, under, above):
                 continue
-            perhaps = perhaps or _perhaps_covering(above, masks)
+            perhaps = perhaps or _perhaps_covering(masks)
             if not _reaches(over, under, perhaps):
                 ids = labels.instances[over].id, labels.instances[under].id
                 problem = (
@@ -152,20 +152,19 @@ def _covering(index: int, masks: Masks) -> set[int]:
     """The instances that are seen where this one would be."""
     seen = masks.owner[masks.amodal[index]]
     counts = np.bincount(seen, minlength=1)
-    least = max(MIN_COVERED_PX, MIN_COVERED_SHARE * seen.size)
+    least = max(MIN_SEEN_COVERED_PX, MIN_SEEN_COVERED_SHARE * seen.size)
     return {int(owner) - 1 for owner in np.flatnonzero(counts >= least) if owner not in (0, index + 1)}
 
 
-def _perhaps_covering(above: Mapping[int, set[int]], masks: Masks) -> dict[int, set[int]]:
-    """What is seen over each instance, and what may cover it out of sight: masks overlap where a third part is seen."""
-    result = {index: set(covering) for index, covering in above.items()}
-    order = sorted(above)
-    for place, first in enumerate(order):
-        for second in order[place + 1 :]:
-            seen_between = second in above[first] or first in above[second]
-            if not seen_between and (masks.amodal[first] & masks.amodal[second]).any():
-                result[first].add(second)
-                result[second].add(first)
+def _perhaps_covering(masks: Masks) -> dict[int, set[int]]:
+    """What may cover each instance: where both would be, something else than the instance itself is seen."""
+    result: dict[int, set[int]] = {index: set() for index in masks.amodal}
+    for under, mask in masks.amodal.items():
+        hidden = mask & (masks.owner != under + 1)
+        least = max(layering.MIN_COVERED_PX, layering.MIN_COVERED_SHARE * np.count_nonzero(mask))
+        for over, other in masks.amodal.items():
+            if over != under and np.count_nonzero(hidden & other) >= least:
+                result[under].add(over)
     return result
 
 
