@@ -19,8 +19,8 @@ from graspnext.data.writer import EncodedScene, encode_scene, store_scene
 from graspnext.errors import OutputError
 from graspnext.types import View
 from graspnext.world import dataset_folder
-from graspnext.world.dataset_folder import DatasetFolder
-from graspnext.world.recipes import Recipe, find_recipe
+from graspnext.world.dataset_folder import DatasetFolder, _description
+from graspnext.world.recipes import RECIPES, Recipe, find_recipe
 from graspnext.world.scene_task import SceneResult, scene_id
 
 RECIPE: Recipe = dataclasses.replace(find_recipe("smoke"), scenes=12, views=2, image_size=(96, 96))
@@ -201,3 +201,15 @@ def test_one_writer_at_a_time(make: Make, tmp_path: Path) -> None:
             open_folder(tmp_path)
     with open_folder(tmp_path) as folder:
         assert folder.kept == 1
+
+
+def test_a_recipe_is_named_as_it_was_asked_for() -> None:
+    """`bench` holds the values of `default` but for its size: the very recipe comes before one of another size."""
+
+    def name(recipe: Recipe) -> str:
+        return _description(recipe, 1, "filament").recipe_name
+
+    for known, recipe in RECIPES.items():
+        assert name(recipe) == known
+    assert name(dataclasses.replace(RECIPES["smoke"], scenes=3, views=1, image_size=(96, 128))) == "smoke"
+    assert name(dataclasses.replace(RECIPES["smoke"], single_part_probability=0.5)) == "custom"
