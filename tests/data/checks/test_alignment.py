@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from graspnext.data.checks.alignment import border, depth_edges, fit, shifted, steepness
+from graspnext.data.checks.alignment import border, depth_edges, fit, is_free, shifted, steepness
 from graspnext.types import BoolArray, Float32Array, View
 
 SIZE = 96
@@ -136,3 +136,37 @@ def test_a_hundred_views_raise_no_alarm_and_shifted_ones_do(tiny_view: Callable[
                 moved += shifted(border(np.roll(one.visible_mask, 5, axis=1)), edges) is not None
     assert told == 0
     assert moved > 0.95 * tried > 200
+
+
+def squares() -> tuple[BoolArray, BoolArray, np.ndarray]:
+    """Two squares of 20 px side by side, columns 20 to 39 and 40 to 59, and who is seen where."""
+    left, right = np.zeros((SIZE, SIZE), dtype=bool), np.zeros((SIZE, SIZE), dtype=bool)
+    left[30:50, 20:40] = right[30:50, 40:60] = True
+    return left, right, (left + 2 * right).astype(np.int32)
+
+
+def test_a_border_to_the_background_leaves_out_neighbours() -> None:
+    left, _, owner = squares()
+    whole, free = (set(map(tuple, pixels.tolist())) for pixels in (border(left), border(left, owner)))
+    assert len(whole) == 4 * 19
+    assert whole - free == {(row, 39) for row in range(31, 49)}  # the corners touch the background as well
+
+
+def test_a_place_is_free_unless_others_are_seen_there() -> None:
+    left, right, owner = squares()
+    assert is_free(left, owner, (-5, 0))
+    assert is_free(left, owner, (0, 5))
+    assert not is_free(left, owner, (5, 0))
+    assert not is_free(left, owner, (4, 2))  # of 112 px gained 72 are the neighbour's
+    assert is_free(right, owner, (5, 0))
+    assert not is_free(left, owner, (0, 0))  # nothing gained
+
+
+def test_flush_parts_in_a_row_are_no_shifted_ones() -> None:
+    """Equal parts that lie flush have no edges between them; along the row each fits its neighbour's place."""
+    left, right, owner = squares()
+    depth = np.where(owner > 0, np.float32(0.8), np.float32(0.9))
+    edges, clean = depth_edges(stored(depth))
+    assert clean
+    for mask in (left, right):
+        assert shifted(border(mask, owner), edges) is None
