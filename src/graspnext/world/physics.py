@@ -41,8 +41,9 @@ class PhysicsLimits:
     """Times in a row, a tenth of a second apart, that all parts must be found still: what topples starts slowly."""
     patience: float = 4.0
     """At `max_s` a part may be this many times faster: it rocks in place, too slowly to matter."""
-    penetration_m: float = 1e-3
-    """Deepest overlap of two parts, or of a part and the container, in a settled scene."""
+    penetration_m: float = 5e-4
+    """Deepest overlap of two convex pieces, or of one and the container, in a settled scene. Neighbouring pieces of a
+    part can each take one side of an overlap, so this is half of the millimetre that true meshes may share."""
 
 
 LIMITS = PhysicsLimits()
@@ -50,7 +51,7 @@ LIMITS = PhysicsLimits()
 _CHECK_EVERY_S = 0.1
 _GUARD_HEIGHT_M = 4.0
 _GUARD_HALF_THICKNESS_M = 0.05
-_WEDGED = 3.0
+_WEDGED = 6.0
 """A part that overlaps so many times `PhysicsLimits.penetration_m` in a scene that should be calm stays wedged."""
 _DAMPING_PER_S = 1.0
 """Air and rolling resistance, as a share of the momentum lost per second: without it balls and cans roll for ever."""
