@@ -69,12 +69,16 @@ def outcome(kind: str, content: bytes) -> str:
         return str(error)
 
 
+def test_vertices_of_two_coordinates_are_refused() -> None:
+    assert "vertices without three coordinates" in outcome("obj", b"v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n")
+
+
 def check(kind: str, content: bytes) -> None:
     said = outcome(kind, content)
     assert said and "could not be prepared" not in said, said
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(FILES)
 def test_mutated_files_are_parts_or_refused(file: tuple[str, list[tuple[str, float, bytes]]]) -> None:
     check(file[0], edited(whole(file[0]), file[1]))

@@ -109,6 +109,8 @@ def _merge(placed: list[tuple[Any, np.ndarray, tuple[str, ...]]], remarks: list[
     offset = 0
     for mesh, T, names in placed:
         vertices = np.asarray(mesh.vertices, dtype=np.float64)
+        if vertices.ndim != 2 or vertices.shape[1] != 3:  # OBJ: every line may hold another number of them
+            raise MeshFileError("vertices without three coordinates", _AGAIN)
         index = np.asarray(mesh.faces, dtype=np.int64)
         if index.min() < 0 or index.max() >= len(vertices):
             raise MeshFileError("faces name vertices that are not there", _AGAIN)
