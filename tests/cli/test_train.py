@@ -30,7 +30,7 @@ def test_trains_with_overrides(tiny_dataset: Path, tmp_path: Path, capsys: pytes
     [
         (["tinny", "--data", "DATA", "--out", "o"], "unknown preset 'tinny'"),
         (["tiny", "--data", "nowhere", "--out", "o"], "nowhere"),
-        (["tiny", "--data", "DATA", "--out", "o", "--recipe", "quick"], "unknown recipe 'quick'; choose one of: cpu"),
+        (["tiny", "--data", "DATA", "--out", "o", "--recipe", "quick"], "unknown recipe 'quick'; choose one of: modern"),
     ],
 )
 def test_bad_input_is_one_clear_line(

@@ -23,7 +23,7 @@ def make_network(seed: int = 0) -> nn.Module:
 
 
 def test_update_is_adamw_and_spares_norms_and_biases() -> None:
-    config = OptimizerConfig(lr=0.1, weight_decay=0.3, beta1=0.8, beta2=0.9)
+    config = OptimizerConfig(lr=0.1, weight_decay=0.3, momentum=0.8, beta2=0.9)
     network = make_network()
     optimizer = build_optimizer(network, config)
     rng = np.random.default_rng(1)

@@ -52,6 +52,6 @@ def test_optimizer_config_refuses(field: str, value: float) -> None:
 
 
 def test_recipes_by_name() -> None:
-    assert find_recipe("cpu") == RECIPES["cpu"]
+    assert find_recipe("modern") == RECIPES["modern"]
     with pytest.raises(UnknownNameError, match="unknown recipe 'fats'; choose one of: cpu, smoke"):
         find_recipe("fats")

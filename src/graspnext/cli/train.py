@@ -18,7 +18,7 @@ Examples:
   graspnext train fast --data bins --out runs/long --recipe.steps 40000 --recipe.seed 1
   graspnext train tiny --data bins --out runs/smoke --recipe smoke
 
---recipe NAME (cpu or smoke; cpu when left out) is where to start from, --recipe.FIELD changes one number of it.
+--recipe NAME (modern, paper or smoke; modern when left out) is where to start from, --recipe.FIELD changes one number of it.
 A run that was stopped goes on with the same command and --resume, and ends in the same weights.
 Under Linux, huge pages in the environment made training on a CPU a quarter faster where it was measured:
 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (12.7 against 16.1 images/s, one run each)"""
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; the arguments are those after `train`."""
     from graspnext.learning.recipes import Recipe, find_recipe
 
-    name, words = take_recipe(arguments, default="cpu")
+    name, words = take_recipe(arguments, default="modern")
     start = find_recipe(name)
 
     def train(
