@@ -15,30 +15,33 @@ import pytest
 import torch
 
 from graspnext.data.augmentation import AugmentationConfig
-from graspnext.data.loader import LoaderConfig, SampleStream, TrainLoader
+from graspnext.data.loader import Batch, LoaderConfig, SampleStream, Shard, TrainLoader
 from graspnext.data.reader import Dataset
 from graspnext.errors import ConfigError, DatasetError, UnknownNameError
-from graspnext.types import Targets
 
 AUGMENTATION = AugmentationConfig(size=64)
 
 
-def loader(root: Path, *, workers: int = 0, batch_size: int = 4, seed: int = 3) -> TrainLoader:
-    return TrainLoader(Dataset(root), "train", AUGMENTATION, LoaderConfig(batch_size, workers), seed)
+ALONE = Shard()
 
 
-def take(source: TrainLoader, start: int, count: int) -> list[tuple[torch.Tensor, list[Targets]]]:
+def loader(root: Path, *, workers: int = 0, batch_size: int = 4, seed: int = 3, shard: Shard = ALONE) -> TrainLoader:
+    return TrainLoader(Dataset(root), "train", AUGMENTATION, LoaderConfig(batch_size, workers), seed, shard)
+
+
+def take(source: TrainLoader, start: int, count: int) -> list[Batch]:
     batches = source.batches(start)
     taken = list(islice(batches, count))
     batches.close()  # type: ignore[attr-defined]
     return taken
 
 
-def assert_same(a: list[tuple[torch.Tensor, list[Targets]]], b: list[tuple[torch.Tensor, list[Targets]]]) -> None:
+def assert_same(a: list[Batch], b: list[Batch]) -> None:
     assert len(a) == len(b)
-    for (images, targets), (other_images, other_targets) in zip(a, b, strict=True):
-        assert torch.equal(images, other_images)
-        for one, other in zip(targets, other_targets, strict=True):
+    for batch, other_batch in zip(a, b, strict=True):
+        assert batch.numbers == other_batch.numbers
+        assert torch.equal(batch.images, other_batch.images)
+        for one, other in zip(batch.targets, other_batch.targets, strict=True):
             for name, value in vars(one).items():
                 assert value.dtype == getattr(other, name).dtype
                 assert torch.equal(value, getattr(other, name)), name
@@ -50,7 +53,8 @@ def children() -> set[int]:
 
 
 def test_shapes_and_types(tiny_dataset: Path) -> None:
-    (images, targets), *_ = take(loader(tiny_dataset), 0, 1)
+    (images, targets, numbers), *_ = take(loader(tiny_dataset), 2, 1)
+    assert numbers == [8, 9, 10, 11]
     assert images.shape == (4, 3, 64, 64)
     assert images.dtype == torch.uint8
     assert len(targets) == 4
@@ -75,6 +79,26 @@ def test_workers_change_nothing_and_end_with_the_iterator(tiny_dataset: Path) ->
     batches.close()  # type: ignore[attr-defined]
     assert children() <= before
     assert_same(found, expected)
+
+
+@pytest.mark.parametrize(("world", "workers", "start"), [(2, 0, 0), (2, 1, 3), (4, 2, 5), (4, 0, 1), (1, 2, 4)])
+def test_processes_together_see_the_batches_of_one(tiny_dataset: Path, world: int, workers: int, start: int) -> None:
+    whole = take(loader(tiny_dataset, batch_size=8), start, 3)
+    shares = [
+        take(loader(tiny_dataset, batch_size=8, workers=workers, shard=Shard(rank, world)), start, 3)
+        for rank in range(world)
+    ]
+    joined = [
+        Batch(
+            torch.cat([share.images for share in parts]),
+            [one for share in parts for one in share.targets],
+            [number for share in parts for number in share.numbers],
+        )
+        for parts in zip(*shares, strict=True)
+    ]
+    assert_same(joined, whole)
+    assert [batch.numbers for batch in whole] == [[*range(8 * k, 8 * k + 8)] for k in range(start, start + 3)]
+    assert all(len(share.images) == 8 // world for parts in shares for share in parts)
 
 
 def test_training_goes_on_where_it_stopped(tiny_dataset: Path) -> None:
@@ -163,6 +187,12 @@ def test_mistakes_are_named(tmp_path: Path, tiny_dataset: Path) -> None:
     for field, value in (("batch_size", 0), ("workers", -1), ("prefetch", 0)):
         with pytest.raises(ConfigError, match=field):
             LoaderConfig(**{field: value})
+    for rank, world, field in ((0, 0, "world"), (2, 2, "rank"), (-1, 2, "rank")):
+        with pytest.raises(ConfigError, match=field):
+            Shard(rank, world)
+    for batch_size, world in ((4, 3), (2, 4), (1, 2)):
+        with pytest.raises(ConfigError, match=f"batch_size.*{batch_size}.*multiple of the {world}"):
+            loader(tiny_dataset, batch_size=batch_size, shard=Shard(0, world))
     root = Path(shutil.copytree(tiny_dataset, tmp_path / "copy"))
     kept = [line for line in (root / "manifest.jsonl").read_text().splitlines() if '"novel"' in line]
     (root / "manifest.jsonl").write_text("\n".join(kept))

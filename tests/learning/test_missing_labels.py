@@ -116,7 +116,7 @@ def test_unknown_centres_give_no_centre_loss(view: View) -> None:
         augment(v, config, rng=np.random.default_rng(0))
         for v in (view, without(view, centers=(top,)), without(view, centers=ids))
     ]
-    _, targets = collate(samples)
+    _, targets, _ = collate(samples, range(len(samples)))
     (full, all_known), (heat, some), (_, nothing) = (center_target(t, (24, 24), 4) for t in targets)
     box = next(one.amodal_box for one in view.labels.instances if one.id == top) / 4
     inside = (slice(int(np.ceil(box[1])), int(box[3])), slice(int(np.ceil(box[0])), int(box[2])))
@@ -132,7 +132,7 @@ def test_a_network_learns_the_other_tasks_from_a_view_without_suction_and_centre
     ids = tuple(one.id for one in view.labels.instances)
     partial = without(view, centers=ids, missing=frozenset({"suction"}))
     config = AugmentationConfig(size=96, scale_range=(1.0, 1.0))
-    images, targets = collate([augment(partial, config, rng=np.random.default_rng(0))])
+    images, targets, _ = collate([augment(partial, config, rng=np.random.default_rng(0))], [0])
     torch.manual_seed(0)
     network = build_network(find_preset("tiny")).train()
     losses = network.losses(images, targets, generator=torch.Generator().manual_seed(0))

@@ -2,7 +2,8 @@
 
 Batch k holds samples k * B ... (k + 1) * B - 1 of an endless stream: one permutation of the split after another, each
 drawn from (seed, epoch), each sample augmented from (seed, epoch, position). Training can therefore stop and go on
-anywhere, and the number of workers changes nothing but speed.
+anywhere, and the number of workers changes nothing but speed. Several processes that train together share each batch:
+the r-th of W takes the r-th of W equal consecutive slices, so that together they see what one alone would see.
 
 Workers are plain child processes that speak over their own pipes, without torch. A pipe closes with either of its
 ends, so no worker outlives the loader, not even when the loader's process is killed.
@@ -18,10 +19,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class LoaderConfig:
     """How batches are made."""
 
     batch_size: int = 8
+    """Samples of one update, over all processes that train together."""
     workers: int = 1
     """Processes that make batches ahead; 0 makes them in this process when they are asked for."""
     prefetch: int = 2
@@ -52,6 +54,43 @@ class LoaderConfig:
             raise ConfigError("workers", self.workers, "in 0 ... 256")
         if not 1 <= self.prefetch <= 64:
             raise ConfigError("prefetch", self.prefetch, "in 1 ... 64")
+
+
+class Batch(NamedTuple):
+    """What one process learns from in one step: B samples, in the order of the stream."""
+
+    images: torch.Tensor
+    """(B, 3, S, S) uint8, RGB."""
+    targets: list[Targets]
+    numbers: list[int]
+    """Numbers of the samples in the endless stream."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which of the processes that train together this one is; all of them must be given the same `world`."""
+
+    rank: int = 0
+    world: int = 1
+    """Number of processes."""
+
+    def __post_init__(self) -> None:
+        if self.world < 1:
+            raise ConfigError("world", self.world, "1 or more processes")
+        if not 0 <= self.rank < self.world:
+            raise ConfigError("rank", self.rank, f"in 0 ... {self.world - 1}, as there are {self.world} processes")
+
+    def numbers(self, step: int, batch_size: int) -> range:
+        """Numbers in the stream of this process's samples of batch `step`.
+
+        Raises:
+            ConfigError: The batch cannot be cut into equal parts.
+        """
+        share, rest = divmod(batch_size, self.world)
+        if rest:
+            raise ConfigError("batch_size", batch_size, f"a multiple of the {self.world} processes that share a batch")
+        first = step * batch_size + self.rank * share
+        return range(first, first + share)
 
 
 class SampleStream:
@@ -93,65 +132,72 @@ class SampleStream:
         view = self._dataset.read(self._entries[self._order[position]], depth=False)
         return augment(view, self._augmentation, rng=np.random.default_rng([self._seed, epoch, position]))
 
-    def batch(self, step: int, batch_size: int) -> list[Sample]:
-        """The samples of batch `step`.
-
-        Raises:
-            DatasetError: A view cannot be read.
-        """
-        return [self.sample(number) for number in range(step * batch_size, (step + 1) * batch_size)]
-
 
 class TrainLoader:
     """Batches for training: pictures and targets as torch tensors on the CPU."""
 
     def __init__(
-        self, dataset: Dataset, split: str, augmentation: AugmentationConfig, config: LoaderConfig, seed: int
+        self,
+        dataset: Dataset,
+        split: str,
+        augmentation: AugmentationConfig,
+        config: LoaderConfig,
+        seed: int,
+        shard: Shard = Shard(),
     ) -> None:
         """Prepare the stream; workers start with the first batch.
+
+        Args:
+            dataset: Where the views are.
+            split: Which of them.
+            augmentation: What is done to them.
+            config: How batches are made.
+            seed: Of the order of the views and of what is done to each.
+            shard: This process's share of each batch.
 
         Raises:
             UnknownNameError: No split has that name.
             DatasetError: The split is empty.
-            ConfigError: The seed is negative.
+            ConfigError: The seed is negative, or the batch cannot be cut into `shard.world` equal parts.
         """
+        shard.numbers(0, config.batch_size)
         self._stream = SampleStream(dataset, split, augmentation, seed)
-        self._task = _Task(dataset.root, split, augmentation, config, seed)
+        self._task = _Task(dataset.root, split, augmentation, config, seed, shard)
 
     def __len__(self) -> int:
         """Number of views in one epoch."""
         return len(self._stream)
 
-    def batches(self, start_step: int) -> Iterator[tuple[torch.Tensor, list[Targets]]]:
-        """Batches `start_step`, `start_step + 1`, ... without end; closing the iterator ends its workers.
+    def batches(self, start_step: int) -> Iterator[Batch]:
+        """This process's share of batches `start_step`, `start_step + 1`, ... without end.
 
-        Returns:
-            Pairs of images (B, 3, S, S) uint8, RGB, and B targets.
+        Closing the iterator ends its workers.
 
         Raises:
             DatasetError: A view cannot be read, or a worker died.
         """
-        config = self._task.config
-        crew = _Crew(self._task, start_step) if config.workers else None
+        crew = _Crew(self._task, start_step) if self._task.config.workers else None
         step = start_step
         try:
             while True:
+                numbers = self._task.numbers(step)
                 samples = crew.batch(step) if crew else None
                 if samples is None:  # no crew, or its worker met an error: meet it here, where it can be raised
-                    samples = self._stream.batch(step, config.batch_size)
-                yield collate(samples)
+                    samples = [self._stream.sample(number) for number in numbers]
+                yield collate(samples, numbers)
                 step += 1
         finally:
             if crew:
                 crew.close()
 
 
-def collate(samples: list[Sample]) -> tuple[torch.Tensor, list[Targets]]:
-    """Samples of one size as images (B, 3, S, S) uint8 and their targets."""
+def collate(samples: Sequence[Sample], numbers: Sequence[int]) -> Batch:
+    """Samples of one size and their numbers in the stream as a batch."""
     import torch
 
     images = torch.from_numpy(np.stack([sample.image for sample in samples]))  # (B, S, S, 3)
-    return images.permute(0, 3, 1, 2).contiguous(), [targets_of(sample) for sample in samples]
+    images = images.permute(0, 3, 1, 2).contiguous()  # (B, 3, S, S)
+    return Batch(images, [targets_of(sample) for sample in samples], list(numbers))
 
 
 def targets_of(sample: Sample) -> Targets:
@@ -171,6 +217,11 @@ class _Task:
     augmentation: AugmentationConfig
     config: LoaderConfig
     seed: int
+    shard: Shard
+
+    def numbers(self, step: int) -> range:
+        """Numbers in the stream of the samples of batch `step`."""
+        return self.shard.numbers(step, self.config.batch_size)
 
 
 class _Crew:
@@ -256,7 +307,7 @@ def work() -> None:
     stream = SampleStream(dataset, task.split, task.augmentation, task.seed)
     while True:
         try:
-            result = [_pack(sample) for sample in stream.batch(step, task.config.batch_size)]
+            result = [_pack(stream.sample(number)) for number in task.numbers(step)]
         except GraspNextError:
             result = None
         try:
