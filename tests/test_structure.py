@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": {"errors", "types", "files", "geometry"},
     "picking": {"errors", "types", "files", "geometry", "runtime"},
     "viz": {"errors", "types", "files", "geometry"},
-    "learning": {"errors", "types", "files", "geometry", "data", "network", "runtime"},
+    "learning": {"errors", "types", "files", "geometry", "data", "network", "runtime", "viz"},
     "search": {"errors", "types", "files", "geometry", "data", "network", "runtime", "learning"},
     "deploy": {"errors", "types", "files", "geometry", "data", "network", "runtime", "learning"},
 }

@@ -39,32 +39,36 @@ def overlay(image: UInt8Array, prediction: Prediction, *, min_score: float = 0.5
     """
     if image.shape != (prediction.height, prediction.width, 3):
         raise ValueError(f"the image is {image.shape} but the prediction {prediction.height} x {prediction.width}")
-    height, width = _panel_size(prediction.height, prediction.width)
+    height, width = panel_size(prediction.height, prediction.width)
     small = draw.resize(image, height, width)
     drawn = np.flatnonzero(prediction.scores >= min_score)[::-1]  # the best one last, on top
     scale = np.array([width / prediction.width, height / prediction.height])
-    unit = width / 480  # line widths and text grow with the panel
     outlines = _outlines(small, prediction, drawn, scale)
     centers = _centers(small, prediction, drawn, scale)
     heat = _heat(small, prediction, scale)
     occluded = int((prediction.occluded_probability[drawn] >= 0.5).sum())
     count = f"{len(drawn)} part{'' if len(drawn) == 1 else 's'}, {occluded} occluded"
-    text = max(12, round(15 * unit))
+    text = text_size(width)
     panels = [
-        _titled(outlines, "Amodal boxes and masks", text, _mask_legend(width, text)),
-        _titled(centers, "Centres of mass", text, _line_of_text(count, width, text)),
-        _titled(heat, "Suction score", text, _heat_legend(width, text)),
+        titled(outlines, "Amodal boxes and masks", text, _mask_legend(width, text)),
+        titled(centers, "Centres of mass", text, caption(count, width, text)),
+        titled(heat, "Suction score", text, _heat_legend(width, text)),
     ]
     gap = np.full((panels[0].shape[0], GAP_PX, 3), PAPER, dtype=np.uint8)
     row = np.concatenate([gap, panels[0], gap, panels[1], gap, panels[2], gap], axis=1)
     return np.concatenate([row, np.full((GAP_PX, row.shape[1], 3), PAPER, dtype=np.uint8)])
 
 
-def _panel_size(height: int, width: int) -> tuple[int, int]:
+def panel_size(height: int, width: int) -> tuple[int, int]:
     """(height, width) px of a panel for a picture of that size; the aspect is kept but for needle-like pictures."""
     panel = float(np.clip(width, PANEL_MIN_PX, PANEL_MAX_PX))
     scale = min(panel / width, max(PANEL_MAX_HEIGHT_PX / height, PANEL_MIN_PX / width))
     return int(np.clip(round(height * scale), 1, 4 * PANEL_MAX_HEIGHT_PX)), max(1, round(width * scale))
+
+
+def text_size(width: int) -> int:
+    """Height px of the text around a panel of that width: it grows with the panel."""
+    return max(12, round(15 * width / 480))
 
 
 def _mask(probability: Float32Array, box: Float32Array, shape: tuple[int, int]) -> BoolArray:
@@ -114,7 +118,7 @@ def _centers(
 def _heat(image: UInt8Array, prediction: Prediction, scale: np.ndarray) -> UInt8Array:
     height, width = image.shape[:2]
     heat = np.clip(draw.resize_map(prediction.suction, height, width), 0, 1)
-    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)  # colours then mean score alone
+    grey = draw.grey(image)  # colours then mean score alone
     layer = Layer(height, width)
     for u, v, _ in suction_peaks(prediction, count=3, min_score=0.5):
         x, y, arm = float(u * scale[0]), float(v * scale[1]), max(5.0, width / 80)
@@ -124,7 +128,8 @@ def _heat(image: UInt8Array, prediction: Prediction, scale: np.ndarray) -> UInt8
     return layer.over(draw.blend(grey, draw.heat_colours(heat), _HEAT_ALPHA))
 
 
-def _titled(panel: UInt8Array, title: str, text: int, legend: UInt8Array) -> UInt8Array:
+def titled(panel: UInt8Array, title: str, text: int, legend: UInt8Array) -> UInt8Array:
+    """A panel (H, W, 3) under its title in that text size, above its legend (h, W, 3)."""
     head = np.full((round(text * 2.0), panel.shape[1], 3), PAPER, dtype=np.uint8)
     head = draw.write(head, title, (0, round(text * 0.45)), size=round(text * 1.15))
     return np.concatenate([head, panel, legend])
@@ -134,7 +139,8 @@ def _strip(width: int, text: int) -> UInt8Array:
     return np.full((round(text * 2.0), width, 3), PAPER, dtype=np.uint8)
 
 
-def _line_of_text(line: str, width: int, text: int) -> UInt8Array:
+def caption(line: str, width: int, text: int) -> UInt8Array:
+    """A strip as wide as a panel with one line of text."""
     return draw.write(_strip(width, text), line, (0, round(text * 0.5)), size=text)
 
 
