@@ -76,6 +76,13 @@ class RunError(GraspNextError, ValueError):
         super().__init__(f"{path}: {problem}; {advice}")
 
 
+class WeightsError(GraspNextError, ValueError):
+    """A file of pretrained weights is missing, damaged, holds more than tensors, or does not fit the network."""
+
+    def __init__(self, path: str | Path, problem: str, advice: str) -> None:
+        super().__init__(f"{path}: {problem}; {advice}")
+
+
 class ConfigError(GraspNextError, ValueError):
     """A configuration value is out of its range; the message gives the value and the valid ones."""
 

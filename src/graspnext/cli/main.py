@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "world": "make labelled bin scenes",
     "data": "check, show and sum up datasets; convert those of others",
     "profile": "count a network's parameters and multiply-accumulates",
+    "weights": "turn a .pth file of torchvision into pretrained weights for train",
     "train": "train a network on a dataset",
     "evaluate": "measure a training run or a bundle on a dataset",
     "export": "turn a training run into a model bundle",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from torchvision import models
@@ -25,14 +26,21 @@ class _Taps:
     ends: tuple[int, int, int, int]
     """Children of the trunk (of its `features`, where it has them) up to and including each tap."""
     widths: tuple[int, int, int, int]
+    eps: float = 1e-5
+    """What its batch normalisations add to the variance: part of what pretrained weights mean."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of `make`."""
 
 
 _TRUNKS: dict[str, _Taps] = {
     # conv1, bn1, relu, maxpool, then one child a stage
     "resnet50": _Taps(models.resnet50, (5, 6, 7, 8), (256, 512, 1024, 2048)),
     # the last block of each resolution; at stride 32 the 1x1 convolution that closes the trunk
-    "efficientnet_b0": _Taps(models.efficientnet_b0, (3, 4, 6, 9), (24, 40, 112, 1280)),
-    "mobilenet_v3_large": _Taps(models.mobilenet_v3_large, (4, 7, 13, 17), (24, 40, 112, 960)),
+    # Without stochastic depth: the others have none, and it would draw from torch's global generator.
+    "efficientnet_b0": _Taps(
+        models.efficientnet_b0, (3, 4, 6, 9), (24, 40, 112, 1280), options={"stochastic_depth_prob": 0.0}
+    ),
+    "mobilenet_v3_large": _Taps(models.mobilenet_v3_large, (4, 7, 13, 17), (24, 40, 112, 960), eps=1e-3),
 }
 
 NORMS = ("group", "frozen_batch")
@@ -45,8 +53,9 @@ class TorchvisionBackboneConfig:
     kind: Literal["torchvision"] = "torchvision"
     trunk: Trunk = "resnet50"
     norm: Literal["group", "frozen_batch"] = "group"
-    """"group" learns from scratch at any batch size; "frozen_batch" keeps the statistics that pretrained weights
-    bring. Batch statistics of two images would be noise (Wu and He, ECCV 2018)."""
+    """"group" learns from scratch at any batch size; "frozen_batch" keeps the statistics and scales that pretrained
+    weights bring, and without such weights normalises nothing. Batch statistics of two images would be noise (Wu and
+    He, ECCV 2018)."""
 
     def __post_init__(self) -> None:
         if self.kind != "torchvision":
@@ -63,16 +72,31 @@ class TorchvisionBackboneConfig:
 
 
 class TorchvisionBackbone(nn.Module):
-    """Image to feature maps at strides 4, 8, 16, 32. Weights are drawn at random; nothing is ever fetched."""
+    """Image to feature maps at strides 4, 8, 16, 32. Weights are drawn at random; nothing is ever fetched.
+
+    Pretrained ones come from a file: `backbones.pretrained`.
+    """
 
     def __init__(self, config: TorchvisionBackboneConfig) -> None:
         super().__init__()
         taps = _TRUNKS[config.trunk]
-        norm: Callable[[int], nn.Module] = group_norm if config.norm == "group" else FrozenBatchNorm2d
-        trunk = taps.make(weights=None, norm_layer=norm)
-        body = getattr(trunk, "features", trunk)
-        layers = list(body.children())
+        norm: Callable[[int], nn.Module] = partial(FrozenBatchNorm2d, eps=taps.eps)
+        trunk = taps.make(weights=None, norm_layer=group_norm if config.norm == "group" else norm, **taps.options)
+        body = cast("nn.Module", getattr(trunk, "features", trunk))
+        prefix = "" if body is trunk else "features."
+        names, layers = zip(*body.named_children(), strict=True)
+        self.config = config
         self.stages = nn.ModuleList(nn.Sequential(*layers[a:b]) for a, b in pairwise((0, *taps.ends)))
+        self._source = {
+            f"stages.{stage}.{index}": f"{prefix}{name}"
+            for stage, (a, b) in enumerate(pairwise((0, *taps.ends)))
+            for index, name in enumerate(names[a:b])
+        }
+
+    def source_names(self) -> dict[str, str]:
+        """Own name of each tensor -> its name in torchvision: "stages.1.0.0.bn1.bias" -> "layer2.0.bn1.bias"."""
+        split = [(own, *own.split(".", 3)) for own in self.state_dict()]
+        return {own: f"{self._source[f'{a}.{b}.{c}']}.{rest}" for own, a, b, c, rest in split}
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Normalised image (B, 3, H, W), multiples of 32, to four maps (B, widths[i], H / 4 / 2^i, W / 4 / 2^i)."""
