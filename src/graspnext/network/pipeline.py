@@ -7,14 +7,14 @@ products, whose weights are computed from the image's size: every runtime does t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from graspnext.errors import ConfigError
 from graspnext.geometry.predictions import EVALUATION_MIN_SCORE, wrap
-from graspnext.network.network import Network
+from graspnext.network.network import Detections, Network
 from graspnext.types import Prediction, UInt8Array
 
 STRIDE = 4
@@ -25,6 +25,9 @@ MIN_SIDE_PX = 1.0
 """Boxes that are thinner inside the image are dropped."""
 INPUT_SIZE_STEP = 32
 """The coarsest stride of the pyramid."""
+Precision = Literal["fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+"""Of the network's convolutions and products; resampling, decoding of boxes and scores stay in float32."""
 
 
 class PipelineOutput(NamedTuple):
@@ -56,27 +59,31 @@ class PipelineOutput(NamedTuple):
 class Pipeline(nn.Module):
     """Letterbox, network, and back to the image's pixels."""
 
-    def __init__(self, network: Network, input_size: int) -> None:
+    def __init__(self, network: Network, input_size: int, precision: Precision = "fp32") -> None:
         """Wrap a network.
 
         Args:
             network: In evaluation mode, put there by this constructor.
             input_size: Side S px of the square that every image is resized into.
+            precision: "bf16" is several times faster where the processor has matrix units for it.
 
         Raises:
-            ConfigError: The size is not a positive multiple of 32.
+            ConfigError: The size is not a positive multiple of 32, or there is no such precision.
         """
         super().__init__()
         if input_size <= 0 or input_size % INPUT_SIZE_STEP:
             raise ConfigError("input_size", input_size, f"a positive multiple of {INPUT_SIZE_STEP}")
+        if precision not in PRECISIONS:
+            raise ConfigError("precision", precision, f"one of {', '.join(PRECISIONS)}")
         self.network = network.eval()
         self.input_size = input_size
+        self.precision = precision
 
     def forward(self, image: Tensor) -> PipelineOutput:
         """Detect on one image (H, W, 3) uint8, RGB, of any size."""
         size = torch.stack([torch.arange(length, device=image.device)[-1] + 1 for length in image.shape[:2]])
         inner = inner_size(size, self.input_size)  # (2,) rows, columns
-        found = self.network(letterbox(image, size, inner, self.input_size)[None], inner.flip(0).float())
+        found = self._detect(letterbox(image, size, inner, self.input_size)[None], inner.flip(0).float())
         scale = (size / inner).flip(0)  # (2,) image px per input px, x then y
         limit = size.flip(0).float().repeat(2)  # (4,) W, H, W, H
         boxes = torch.minimum((found.boxes * scale.repeat(2)).clamp(min=0), limit)  # (D, 4) xyxy px of the image
@@ -93,6 +100,13 @@ class Pipeline(nn.Module):
             valid=inner / self.input_size,
             count=(scores > 0).sum(),
         )
+
+    def _detect(self, square: Tensor, limit: Tensor) -> Detections:
+        if self.precision == "fp32":  # without a context, which an exported graph has no place for
+            return self.network(square, limit)  # type: ignore[no-any-return]
+        with torch.autocast(square.device.type, torch.bfloat16):
+            found: Detections = self.network(square, limit)
+        return Detections(*(value.float() for value in found))
 
     @torch.inference_mode()
     def predict(self, image: UInt8Array, *, source: str = "", min_score: float = EVALUATION_MIN_SCORE) -> Prediction:
