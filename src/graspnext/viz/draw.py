@@ -180,6 +180,11 @@ def blend(image: UInt8Array, colours: UInt8Array, alpha: float) -> UInt8Array:
     return mixed.round().astype(np.uint8)
 
 
+def grey(image: UInt8Array) -> UInt8Array:
+    """A picture (H, W, 3) without its colours, still in three channels."""
+    return np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+
+
 @cache
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from graspnext.types import Float32Array, Instance, Int32Array, UInt8Array, View
-from graspnext.viz.draw import Colour, Layer, blend, contours, heat_colours, resize
+from graspnext.viz.draw import Colour, Layer, blend, contours, grey, heat_colours, resize
 
 FREE: Colour = (230, 40, 40)
 OCCLUDED: Colour = (40, 90, 240)
@@ -40,7 +40,7 @@ def outlines(view: View, height: int, width: int) -> UInt8Array:
             continue
         x, y = one.center_of_mass[:2] * scale
         _cross(layer, float(x), float(y), colour_of(one))
-    muted = blend(view.image, _grey(view.image), 0.7)  # so that red and blue stand out on red and blue parts
+    muted = blend(view.image, grey(view.image), 0.7)  # so that red and blue stand out on red and blue parts
     return layer.over(resize(muted, height, width))
 
 
@@ -113,7 +113,7 @@ def suction(view: View, height: int, width: int) -> UInt8Array:
     Returns:
         (height, width, 3) uint8, RGB.
     """
-    dimmed = _grey(view.image) // np.uint8(3)
+    dimmed = grey(view.image) // np.uint8(3)
     heated = blend(dimmed, heat_colours(view.labels.suction), 0.8)
     part = view.labels.instance_ids > 0
     return _nearest(np.where(part[..., None], heated, dimmed), height, width)
@@ -125,14 +125,10 @@ def no_label(view: View, height: int, width: int) -> UInt8Array:
     Returns:
         (height, width, 3) uint8, RGB.
     """
-    canvas = Image.fromarray(resize(_grey(view.image) // np.uint8(3), height, width))
+    canvas = Image.fromarray(resize(grey(view.image) // np.uint8(3), height, width))
     font = ImageFont.load_default(14)
     ImageDraw.Draw(canvas).text((width / 2, height / 2), "no label", fill="white", font=font, anchor="mm")
     return np.asarray(canvas, dtype=np.uint8)
-
-
-def _grey(image: UInt8Array) -> UInt8Array:
-    return np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
 
 
 def _cross(layer: Layer, x: float, y: float, colour: Colour) -> None:

@@ -42,6 +42,7 @@ figure { margin: 0 0 12px; break-inside: avoid; }
 figure img { width: 100%; height: auto; display: block; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: 12px; padding-top: 3px; overflow-wrap: anywhere; }
 .pictures { display: grid; grid-template-columns: repeat(4, 1fr); gap: 10px; }
+.large { grid-template-columns: repeat(2, 1fr); gap: 14px 20px; }
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 0; vertical-align: -1px; }
 .keys { margin: -6px 0 20px; max-width: none; text-align: right; } .keys span + span { margin-left: 14px; }
 details { margin: 8px 0; } summary { cursor: pointer; color: var(--accent); }
@@ -144,6 +145,6 @@ def picture(image: UInt8Array, caption: str, *, quality: int = 82) -> str:
     return f'<figure><img alt="{alt}" src="data:image/jpeg;base64,{data}"/><figcaption>{alt}</figcaption></figure>'
 
 
-def pictures(figures: Sequence[str]) -> str:
-    """Figures in rows of four."""
-    return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
+def pictures(figures: Sequence[str], *, large: bool = False) -> str:
+    """Figures in rows of four, or of two where they are large."""
+    return f'<div class="pictures{" large" if large else ""}">{"".join(figures)}</div>' if figures else ""
