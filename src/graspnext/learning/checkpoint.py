@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from graspnext.errors import OutputError, RunError
-from graspnext.files import make_folder, output_errors, write_json
+from graspnext.errors import RunError
+from graspnext.files import make_folder, output_errors, sync_folder, write_json
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
 from graspnext.network.network import Network
@@ -23,6 +24,21 @@ CONFIG_FILE = "config.json"
 CHECKPOINT_FILE = "checkpoint/last.safetensors"
 CHECKPOINT_SUMMARY_FILE = "checkpoint/last.json"
 WEIGHTS_FILE = "weights.safetensors"
+_NO_CHECKSUM = "crc32???"
+"""Holds the place of the checksum, which is known last."""
+_TYPES: Mapping[torch.dtype, str] = {
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int16: "I16",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.bool: "BOOL",
+}
+"""Names of the format."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,31 +52,62 @@ class Checkpoint:
     model: dict[str, Tensor]
     average: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    extra: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """Whatever else is learnt, in named groups."""
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write tensors and a JSON header into one file that appears all at once.
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header into one safetensors file that appears all at once.
+
+    One tensor after the other goes to the disk, so the memory needed is that of the largest one. A checksum of the data
+    stands beside the header, since the format itself has none.
+
+    Args:
+        path: The file; its folder is made.
+        tensors: On any device, in any memory layout; two may share memory.
+        header: Plain values.
 
     Raises:
         OutputError: The folder or the file cannot be written.
     """
     make_folder(path.parent)
+    # Large elements first: every tensor then begins at a multiple of its own element.
+    ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].element_size()))
+    table = _table(ordered, {"crc32": _NO_CHECKSUM, "header": json.dumps(header, allow_nan=False)})
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    # A packed copy: safetensors takes neither channels-last tensors nor two that share memory.
-    packed = {
-        name: torch.empty(value.shape, dtype=value.dtype).copy_(value.detach()) for name, value in tensors.items()
-    }
     with output_errors(path):
         try:
-            save_file(packed, aside, {"header": json.dumps(header, allow_nan=False)})
-            aside.chmod(path.parent.stat().st_mode & 0o666)  # safetensors leaves it to its owner alone
-            with aside.open("rb") as stream:
+            with aside.open("wb") as stream:
+                stream.write(len(table).to_bytes(8, "little") + table)
+                checksum = 0
+                for value in ordered.values():
+                    data = _bytes_of(value)
+                    stream.write(data)
+                    checksum = zlib.crc32(data, checksum)
+                stream.seek(8 + table.index(_NO_CHECKSUM.encode()))
+                stream.write(f"{checksum:08x}".encode())
+                stream.flush()
                 os.fsync(stream.fileno())
             aside.replace(path)
-        except SafetensorError as error:
-            raise OutputError(path, str(error), "check the free space of the disk and run again") from error
+            sync_folder(path.parent)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def _table(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """The JSON table at a file's beginning: type, shape and place of each tensor; a multiple of 8 bytes long."""
+    content: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, value in tensors.items():
+        begin, end = end, end + value.numel() * value.element_size()
+        content[name] = {"dtype": _TYPES[value.dtype], "shape": list(value.shape), "data_offsets": [begin, end]}
+    text = json.dumps(content, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _bytes_of(value: Tensor) -> memoryview:
+    """A tensor's elements in row order."""
+    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -71,12 +118,26 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("header", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (not a mapping)
+            metadata = file.metadata() or {}
+            header = json.loads(metadata.get("header", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        if metadata.get("crc32", known := _checksum(path)) != known:
+            raise ValueError("its checksum does not fit")
     except FileNotFoundError as error:
         raise RunError(path, "there is no such file", "train first, or check the path") from error
     except (SafetensorError, ValueError, OSError) as error:
         raise RunError(path, f"the file is damaged ({error})", "restore it from a copy, or train again") from error
+    return tensors, header
+
+
+def _checksum(path: Path) -> str:
+    """Of all that follows the table."""
+    checksum = 0
+    with path.open("rb") as stream:
+        stream.seek(8 + int.from_bytes(stream.read(8), "little"))
+        while chunk := stream.read(1 << 22):
+            checksum = zlib.crc32(chunk, checksum)
+    return f"{checksum:08x}"
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -86,6 +147,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
     for readers.
     """
     groups = {"model": checkpoint.model, "average": checkpoint.average, "optimizer": checkpoint.optimizer}
+    groups |= checkpoint.extra
     tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
     header = {"step": checkpoint.step, "elapsed_s": checkpoint.elapsed_s}
     save_tensors(run / CHECKPOINT_FILE, tensors, header)
@@ -114,6 +176,7 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
         model=groups["model"],
         average=groups["average"],
         optimizer=groups["optimizer"],
+        extra={name: group for name, group in groups.items() if name not in {"model", "average", "optimizer"}},
     )
 
 
