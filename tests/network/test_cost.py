@@ -1,18 +1,32 @@
-"""MACs against closed forms."""
+"""Parameters, MACs and activations against closed forms, torch's flop counter and autograd."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torchvision.models import resnet50
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from graspnext.errors import ConfigError
+from graspnext.network.backbones.condenser import BackboneConfig
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackboneConfig
+from graspnext.network.blocks.downsample import TAPS
 from graspnext.network.build import build_network
-from graspnext.network.cost import count_macs, count_params, layer_costs, profile_network
+from graspnext.network.config import NetworkConfig
+from graspnext.network.cost import CostTrace, count_macs, count_params, profile_network
+from graspnext.network.heads.box import BoxHeadConfig
+from graspnext.network.heads.dense import DenseHeadConfig
+from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHeadConfig
+from graspnext.network.heads.mask import MaskHeadConfig
+from graspnext.network.neck import NeckConfig
 from graspnext.network.presets import PRESETS, find_preset
+from graspnext.network.rpn import RpnConfig
 
 
 def resnet50_trunk_gmacs(side: int) -> float:
@@ -63,8 +77,66 @@ def test_totals_are_sums_and_scale_with_the_counts() -> None:
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_layers_add_up_to_the_parts(preset: str) -> None:
-    report = profile_network(find_preset(preset), 256, proposals=20, detections=5)
+def test_the_whole_network_agrees_with_the_flop_counter(preset: str) -> None:
+    config = find_preset(preset)
+    check_whole_network(replace(config, rpn=replace(config.rpn, proposals=20), max_detections=5), 64)
+
+
+WIDTHS = st.sampled_from([8, 16, 24])
+CONDENSER = st.builds(
+    BackboneConfig,
+    stem_channels=WIDTHS,
+    widths=st.tuples(*[WIDTHS] * 4),
+    depths=st.tuples(*[st.integers(1, 2)] * 4),
+    taps=st.tuples(*[st.sampled_from(TAPS)] * 4),
+    condensers=st.tuples(*[st.integers(0, 2)] * 4),
+)
+TRUNK = st.builds(
+    TorchvisionBackboneConfig, trunk=st.just("mobilenet_v3_large"), norm=st.sampled_from(["group", "frozen_batch"])
+)
+RPN = st.sampled_from([(4, (32.0, 64.0, 128.0, 256.0)), (8, (64.0, 128.0, 256.0))]).flatmap(
+    lambda finest: st.builds(
+        RpnConfig,
+        finest_stride=st.just(finest[0]),
+        level_limits_px=st.just(finest[1]),
+        depth=st.integers(1, 3),
+        proposals=st.integers(1, 40),
+    )
+)
+ROI_SIZES = st.sampled_from([4, 8, 14])
+CONFIGS = st.builds(
+    NetworkConfig,
+    backbone=st.one_of(CONDENSER, CONDENSER, CONDENSER, TRUNK),
+    neck=st.builds(NeckConfig, width=WIDTHS, finest_conv=st.booleans()),
+    rpn=RPN,
+    box_head=st.builds(BoxHeadConfig, roi_size=st.integers(2, 9), depth=st.integers(0, 2), hidden=st.integers(1, 40)),
+    mask_head=st.one_of(
+        st.builds(MaskHeadConfig, roi_size=ROI_SIZES, width=WIDTHS, depth=st.integers(1, 3)),
+        st.builds(HierarchicalMaskHeadConfig, roi_size=ROI_SIZES, width=WIDTHS),
+    ),
+    dense_head=st.builds(
+        DenseHeadConfig,
+        width=WIDTHS,
+        depth=st.integers(1, 3),
+        separate=st.booleans(),
+        stride=st.sampled_from([4, 8]),
+    ),
+    max_detections=st.integers(1, 20),
+)
+
+
+@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(config=CONFIGS, side=st.sampled_from([64, 96, 160]))
+def test_random_networks_agree_with_the_flop_counter(config: NetworkConfig, side: int) -> None:
+    check_whole_network(config, side)
+
+
+def check_whole_network(config: NetworkConfig, side: int) -> None:
+    """What the profile says on the meta device, against one real picture and the network's own parameters."""
+    report = profile_network(config, side, proposals=config.rpn.proposals, detections=config.max_detections)
+    network = build_network(config).eval()
+    assert report.total.gmacs * 1e9 == pytest.approx(count_macs(network, torch.rand(1, 3, side, side)), rel=1e-9)
+    assert report.total.params_m * 1e6 == pytest.approx(sum(p.numel() for p in network.parameters()), rel=1e-9)
     for name in ("params_m", "gmacs", "activation_mb"):
         by_part, by_layer = (sum(getattr(cost, name) for cost in costs) for costs in (report.parts, report.layers))
         assert by_layer == pytest.approx(by_part, rel=1e-9), name
@@ -74,29 +146,60 @@ def test_layer_types_and_activations_by_hand() -> None:
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, stride=2, padding=1),
         torch.nn.GroupNorm(2, 8),
-        torch.nn.ReLU(),
+        torch.nn.ReLU(inplace=True),
         torch.nn.Conv2d(8, 8, 5, padding=2, groups=8),
         torch.nn.Conv2d(8, 16, 3, padding=1, groups=4),
         torch.nn.ConvTranspose2d(16, 4, 2, stride=2),
         torch.nn.Flatten(),
         torch.nn.Linear(4 * 16 * 16, 10),
     )
-    costs = layer_costs(module, torch.zeros(2, 3, 16, 16))
-    assert [(cost.name, round(cost.gmacs * 1e9), round(cost.activation_mb * 1e6 / 4)) for cost in costs] == [
-        ("conv 3x3 /2", 2 * 8 * 8 * 8 * 3 * 9, 2 * 8 * 8 * 8),
-        ("groupnorm", 0, 2 * 8 * 8 * 8),
-        ("depthwise conv 5x5", 2 * 8 * 8 * 8 * 25, 2 * 8 * 8 * 8),
-        ("grouped conv 3x3", 2 * 8 * 8 * 16 * 2 * 9, 2 * 16 * 8 * 8),
-        ("transposed conv 2x2 /2", 2 * 8 * 8 * 16 * 4 * 4, 2 * 4 * 16 * 16),
-        ("linear", 2 * 4 * 16 * 16 * 10, 2 * 10),
-    ]
+    trace, image = CostTrace(), torch.zeros(2, 3, 16, 16)
+    trace.given("image", image)
+    trace.call("all", module, image)
+    statistics = 2 * 2 * 2  # mean and deviation of two groups in two images, which only normalisation knows of
+    wanted = {
+        "conv 3x3 /2": (2 * 8 * 8 * 8 * 3 * 9, 2 * 8 * 8 * 8),
+        "groupnorm": (0, 2 * 8 * 8 * 8),  # and the ReLU, in the same place
+        "depthwise conv 5x5": (2 * 8 * 8 * 8 * 25, 2 * 8 * 8 * 8),
+        "grouped conv 3x3": (2 * 8 * 8 * 16 * 2 * 9, 2 * 16 * 8 * 8),
+        "transposed conv 2x2 /2": (2 * 8 * 8 * 16 * 4 * 4, 2 * 4 * 16 * 16),
+        "linear": (2 * 4 * 16 * 16 * 10, 0),  # nothing after it needs its output
+        "image": (0, 2 * 3 * 16 * 16),
+        "other": (0, statistics),
+    }
+    found = {
+        name: (round(cost.gmacs * 1e9), round(cost.activation_mb * 1e6 / 4))
+        for name, cost in trace.layers.items()
+        if cost.gmacs or cost.activation_mb
+    }
+    assert found == wanted
+    assert trace.parts[0].activation_mb == pytest.approx(sum(kept for _, kept in wanted.values()) * 4 / 1e6)
+
+
+@pytest.mark.parametrize("norm", ["group", "frozen_batch"])
+def test_kept_maps_of_resnet50_in_closed_form(norm: Literal["group", "frozen_batch"]) -> None:
+    """Group norm keeps its input and, after ReLU, its output; a frozen one is a scale and keeps no input."""
+    side, width = 256, 64
+    maps = 4 * (side // 2) ** 2 * width  # bytes of one map
+    small = 4 * (side // 4) ** 2 * width
+    total = 4 * 3 * side**2 + maps * (1 + (norm == "group")) + small + 2 * small  # the pooled places are 8 bytes each
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        out = 4 * (side // (4 << stage)) ** 2 * (width << stage)
+        for block in range(blocks):
+            first = out * 4 if stage and not block else out  # before the step down
+            total += first + out + 4 * out  # after each ReLU
+            total += (first + out + 4 * out) * (norm == "group") + 4 * out * (norm == "group" and not block)
+    config = replace(find_preset("resnet50"), backbone=TorchvisionBackboneConfig(norm=norm))
+    report = profile_network(config, side, proposals=1, detections=1)
+    assert report.parts[0].name == "backbone"
+    assert report.parts[0].activation_mb == pytest.approx(total / 1e6, rel=0.01)  # statistics and scales beside them
 
 
 def test_a_layer_that_is_called_twice_has_its_parameters_once() -> None:
-    shared = torch.nn.Linear(4, 4)
-    costs = layer_costs(torch.nn.Sequential(shared, shared), torch.zeros(1, 4))
-    assert [round(cost.params_m * 1e6) for cost in costs] == [20, 0]
-    assert [round(cost.gmacs * 1e9) for cost in costs] == [16, 16]
+    shared, trace = torch.nn.Linear(4, 4), CostTrace()
+    trace.call("all", torch.nn.Sequential(shared, shared), torch.zeros(1, 4))
+    assert round(trace.layers["linear"].params_m * 1e6) == 20
+    assert round(trace.layers["linear"].gmacs * 1e9) == 2 * 16
 
 
 def test_mask_rcnn_in_closed_form() -> None:

@@ -1,29 +1,30 @@
 """What a network costs: parameters, multiply-accumulates (MACs) and activations, by part and by type of layer.
 
 MACs are half of what torch's flop counter reports for convolutions and matrix products; elementwise work, poolings and
-RoIAlign are not counted, as in the literature's tables. Everything runs on the meta device: no memory, no arithmetic.
+RoIAlign are not counted, as in the literature's tables. Activations are the maps that autograd keeps for the way back.
+Everything runs on the meta device: no memory, no arithmetic.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.ops import FrozenBatchNorm2d
 
 from graspnext.errors import ConfigError
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
-from graspnext.network.neck import STRIDES
 
 SIZE_STEP = 32
 """Inputs are padded to multiples of this many pixels."""
-_TRACED = (torch.nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.BatchNorm2d, FrozenBatchNorm2d)
-"""Layers that write a new map. Activations work in place, poolings and resizing are small."""
+OTHER = "other"
+"""Type of what no layer did: a module's own scales, products, joined maps, copies of what is overwritten in place."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Cost:
     gmacs: float = 0.0
     """Multiply-accumulates, 1e9."""
     activation_mb: float = 0.0
-    """Outputs of convolutions, linear layers and normalisations in float32, 1e6 bytes, batch 1: what training keeps
-    for the way back at the least. Inference reuses most of it."""
+    """Maps that autograd keeps for the way back, float32, 1e6 bytes, batch 1; by type: those that such layers wrote.
+    Inference reuses most of this memory."""
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -101,34 +102,86 @@ def count_macs(module: nn.Module, *inputs: Any) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def layer_costs(module: nn.Module, *inputs: Any) -> list[Cost]:
-    """One cost a call of a convolution, linear layer or normalisation inside a module, in the order of the calls.
+class CostTrace:
+    """Calls modules and notes what each call costs, by type of layer.
 
-    A layer that is called several times (heads shared by pyramid levels) brings its parameters the first time only.
-
-    Args:
-        module: Called once without gradients.
-        inputs: What it is called with.
+    A layer that is called several times (heads shared by pyramid levels) brings its parameters the first time only, and
+    a map that several layers keep counts once, where it is kept first.
     """
-    costs: list[Cost] = []
-    seen: set[int] = set()
-    reached = 0
 
-    def note(layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-        nonlocal reached
-        macs, reached = counter.get_total_flops() // 2 - reached, counter.get_total_flops() // 2
-        params = 0 if id(layer) in seen else count_params(layer)
-        seen.add(id(layer))
-        costs.append(Cost(layer_type(layer), params / 1e6, macs / 1e9, output.numel() * 4 / 1e6))
+    def __init__(self) -> None:
+        self.parts: list[Cost] = []
+        """One a call, in order."""
+        self.layers: dict[str, Cost] = {}
+        """By type of layer, over all calls."""
+        self._counted: set[int] = set()
+        self._writers: dict[StorageWeakRef, str] = {}
+        self._kept: set[StorageWeakRef] = set()
 
-    hooks = [layer.register_forward_hook(note) for layer in module.modules() if isinstance(layer, _TRACED)]
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            module(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return costs
+    def given(self, name: str, *tensors: Tensor) -> None:
+        """Maps that enter from outside: should a call keep them, they count as written by `name`."""
+        self._writers |= dict.fromkeys(map(_storage, tensors), name)
+
+    def call(self, name: str, module: nn.Module, *inputs: Any) -> Any:
+        """Call a module as training would, add its cost to `parts` and `layers`, and return its output.
+
+        Args:
+            name: Of the part.
+            module: In training mode.
+            inputs: What it is called with.
+        """
+        before = sum(self.layers.values(), Cost(name))
+        with FlopCounterMode(display=False) as counter, self._watch(module, counter):
+            output = module(*inputs)
+        layers = sum(self.layers.values(), Cost(name))
+        macs = counter.get_total_flops() // 2 / 1e9
+        params = count_params(module) / 1e6
+        bare = Cost(OTHER, params - layers.params_m + before.params_m, macs - layers.gmacs + before.gmacs)
+        if bare.params_m > 1e-9 or bare.gmacs > 1e-12:
+            self._add(bare)
+        self.parts.append(Cost(name, params, macs, layers.activation_mb - before.activation_mb))
+        return output
+
+    @contextmanager
+    def _watch(self, module: nn.Module, counter: FlopCounterMode) -> Iterator[None]:
+        reached = 0
+        fixed = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
+        kept: dict[StorageWeakRef, int] = {}
+
+        def note(layer: nn.Module, _inputs: Any, output: Any) -> None:
+            nonlocal reached
+            if not any(layer.children()) and id(layer) not in self._counted:
+                self._counted.add(id(layer))
+                self._add(Cost(layer_type(layer), params_m=count_params(layer) / 1e6))
+            macs, reached = counter.get_total_flops() // 2 - reached, counter.get_total_flops() // 2
+            self._add(Cost(layer_type(layer), gmacs=macs / 1e9))
+            if isinstance(output, Tensor):
+                self._writers.setdefault(_storage(output), layer_type(layer))
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = _storage(tensor)
+            if storage not in fixed and storage not in self._kept:
+                self._kept.add(storage)
+                kept[storage] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        hooks = [layer.register_forward_hook(note) for layer in module.modules()]
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+        for storage, size in kept.items():
+            self._add(Cost(self._writers.get(storage, OTHER), activation_mb=size / 1e6))
+
+    def _add(self, cost: Cost) -> None:
+        self.layers[cost.name] = self.layers.get(cost.name, Cost(cost.name)) + cost
+
+
+def _storage(tensor: Tensor) -> StorageWeakRef:
+    """What tells a tensor's memory from that of others, also after it is gone."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
 def layer_type(layer: nn.Module) -> str:
@@ -158,36 +211,26 @@ def profile_network(config: NetworkConfig, size: int, *, proposals: int, detecti
         if value < 1:
             raise ConfigError(name, value, "at least 1")
     side = -(-size // SIZE_STEP) * SIZE_STEP
+    trace = CostTrace()
     with torch.device("meta"):
-        network = build_network(config).eval()
+        network = build_network(config).train()
         image = torch.empty(1, 3, side, side)
-        maps = [torch.empty(1, w, side // s, side // s) for w, s in zip(config.backbone.widths, STRIDES, strict=False)]
-        levels = [torch.empty(1, config.neck.width, -(-side // s), -(-side // s)) for s in STRIDES]
         box_rois = torch.empty(proposals, config.neck.width, *[config.box_head.roi_size] * 2)
         mask_rois = torch.empty(detections, config.neck.width, *[config.mask_head.roi_size] * 2)
-        calls: dict[str, tuple[nn.Module, Any]] = {
-            "backbone": (network.backbone, image),
-            "neck": (network.neck, maps),
-            "rpn": (network.rpn, levels[-len(network.rpn.strides) :]),
-            "box_head": (network.box_head, box_rois),
-            "mask_head": (network.mask_head, mask_rois),
-            "dense_head": (network.dense_head, levels[0]),
-        }
-        parts: list[Cost] = []
-        by_type: dict[str, Cost] = defaultdict(lambda: Cost(""))
-        for name, (part, argument) in calls.items():
-            layers = layer_costs(part, argument)
-            activation_mb = sum(layer.activation_mb for layer in layers)
-            macs = count_macs(part, argument)
-            parts.append(Cost(name, count_params(part) / 1e6, macs / 1e9, activation_mb))
-            bare = count_params(part) / 1e6 - sum(layer.params_m for layer in layers)  # scales that are no layer's
-            for layer in [*layers, Cost("other", bare)] if bare > 1e-9 else layers:
-                by_type[layer.name] = Cost(layer.name) + by_type[layer.name] + layer
+        trace.given("image", image)
+        trace.given("roi features", box_rois, mask_rois)
+        maps = trace.call("backbone", network.backbone, image)
+        levels = trace.call("neck", network.neck, maps)
+        trace.call("rpn", network.rpn, levels[-len(network.rpn.strides) :])
+        trace.call("box_head", network.box_head, box_rois)
+        trace.call("mask_head", network.mask_head, mask_rois)
+        trace.call("dense_head", network.dense_head, levels[0])
+    layers = [cost for cost in trace.layers.values() if cost.params_m or cost.gmacs or cost.activation_mb]
     return CostReport(
         size=size,
         input_size=side,
         proposals=proposals,
         detections=detections,
-        parts=tuple(parts),
-        layers=tuple(sorted(by_type.values(), key=lambda cost: (-cost.gmacs, -cost.activation_mb, cost.name))),
+        parts=tuple(trace.parts),
+        layers=tuple(sorted(layers, key=lambda cost: (-cost.gmacs, -cost.activation_mb, cost.name))),
     )
