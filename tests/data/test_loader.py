@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from graspnext.data.augmentation import AugmentationConfig
-from graspnext.data.loader import Batch, LoaderConfig, SampleStream, Shard, TrainLoader
+from graspnext.data.loader import Batch, LoaderConfig, Shard, TrainLoader
 from graspnext.data.reader import Dataset
+from graspnext.data.stream import SampleStream
 from graspnext.errors import ConfigError, DatasetError, UnknownNameError
 
 AUGMENTATION = AugmentationConfig(size=64)

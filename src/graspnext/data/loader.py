@@ -1,9 +1,8 @@
 """Endless training batches that depend only on (seed, number of the batch), made here or by worker processes.
 
-Batch k holds samples k * B ... (k + 1) * B - 1 of an endless stream: one permutation of the split after another, each
-drawn from (seed, epoch), each sample augmented from (seed, epoch, position). Training can therefore stop and go on
-anywhere, and the number of workers changes nothing but speed. Several processes that train together share each batch:
-the r-th of W takes the r-th of W equal consecutive slices, so that together they see what one alone would see.
+Batch k holds samples k * B ... (k + 1) * B - 1 of an endless stream (see `data.stream`). Training can therefore stop
+and go on anywhere, and the number of workers changes nothing but speed. Several processes that train together share
+each batch: the r-th of W takes the r-th of W equal consecutive slices; together they see what one alone would see.
 
 Workers are plain child processes that speak over their own pipes, without torch. A pipe closes with either of its
 ends, so no worker outlives the loader, not even when the loader's process is killed.
@@ -26,9 +25,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graspnext.data.augmentation import AugmentationConfig, augment
+from graspnext.data.augmentation import AugmentationConfig
 from graspnext.data.reader import Dataset
 from graspnext.data.sample import Sample
+from graspnext.data.stream import SampleStream
 from graspnext.errors import ConfigError, DatasetError, GraspNextError
 from graspnext.types import Targets
 
@@ -91,46 +91,6 @@ class Shard:
             raise ConfigError("batch_size", batch_size, f"a multiple of the {self.world} processes that share a batch")
         first = step * batch_size + self.rank * share
         return range(first, first + share)
-
-
-class SampleStream:
-    """The endless stream of augmented samples of one split, by number."""
-
-    def __init__(self, dataset: Dataset, split: str, augmentation: AugmentationConfig, seed: int) -> None:
-        """Look up the split's views.
-
-        Raises:
-            UnknownNameError: No split has that name.
-            DatasetError: The split is empty.
-            ConfigError: The seed is negative.
-        """
-        if seed < 0:
-            raise ConfigError("seed", seed, "0 or more")
-        self._dataset = dataset
-        self._entries = dataset.split(split)
-        if not self._entries:
-            raise DatasetError(dataset.root, f"its split '{split}' is empty", "make a dataset with more scenes")
-        self._augmentation = augmentation
-        self._seed = seed
-        self._epoch = -1
-        self._order: list[int] = []
-
-    def __len__(self) -> int:
-        """Number of views in one epoch."""
-        return len(self._entries)
-
-    def sample(self, number: int) -> Sample:
-        """Sample 0, 1, ... of the stream.
-
-        Raises:
-            DatasetError: The view cannot be read.
-        """
-        epoch, position = divmod(number, len(self._entries))
-        if epoch != self._epoch:
-            shuffle = np.random.default_rng([self._seed, epoch])
-            self._epoch, self._order = epoch, shuffle.permutation(len(self._entries)).tolist()
-        view = self._dataset.read(self._entries[self._order[position]], depth=False)
-        return augment(view, self._augmentation, rng=np.random.default_rng([self._seed, epoch, position]))
 
 
 class TrainLoader:
@@ -298,7 +258,8 @@ class _Worker:
 
 def work() -> None:
     """Body of a worker process: reads its task from stdin, writes batches to stdout until a pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the loader's process decides; its end closes the pipes
+    for number in (signal.SIGINT, signal.SIGTERM):  # the loader's process decides; its end closes the pipes
+        signal.signal(number, signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     os.dup2(2, 1)  # whatever a library may print must not get between the batches
     task, step = pickle.load(sys.stdin.buffer)

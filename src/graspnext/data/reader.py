@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-import stat
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ValidationError
+from PIL import Image
 
-from graspnext.data.faults import DECODING_ERRORS, DatasetFaultError, Fault
 from graspnext.data.format import (
     DATASET_FILE,
     DEPTH_UNIT_M,
@@ -27,6 +24,7 @@ from graspnext.data.format import (
     ViewLabels,
     file_names,
 )
+from graspnext.data.record_files import as_px, attempt, fault, parse_record, read_bytes
 from graspnext.errors import UnknownNameError
 from graspnext.geometry import boxes, masks
 from graspnext.types import (
@@ -40,11 +38,7 @@ from graspnext.types import (
     View,
 )
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
-MAX_FILE_BYTES = 1 << 30
-"""More than any file of a dataset has: a picture of 16384 x 16384 px, or the manifest of a million views."""
-
+_NO_MASK: BoolArray = np.zeros((0, 0), dtype=np.bool_)
 _REMAKE = "make the scene again, or delete its folder and its lines in manifest.jsonl"
 _MEND = "mend the field, or make the scene again"
 
@@ -83,30 +77,66 @@ class Dataset:
         Raises:
             DatasetError: Any file of the view is missing, damaged, or does not fit the others.
         """
+        view = self.open(entry).view()
+        if not depth:
+            return view
+        size = self.info.image_size
+        more = {cup: read_suction(self.root, entry, size, cup) for cup in entry.sha256.more_suction}
+        labels = replace(view.labels, depth_m=read_depth(self.root, entry, size), more_suction=more)
+        measured = entry.sha256.sensor_depth is not None
+        sensor_depth_m = read_depth(self.root, entry, size, key="sensor_depth") if measured else None
+        return replace(view, labels=labels, sensor_depth_m=sensor_depth_m)
+
+    def open(self, entry: ManifestEntry) -> OpenView:
+        """What learning on pictures needs of one view, its masks not decoded yet.
+
+        Raises:
+            DatasetError: Labels, picture or suction map are missing, damaged, or do not fit each other.
+        """
         size = self.info.image_size
         labels = read_labels(self.root, entry, size)
         image = read_rgb(self.root, entry, size)
-        suction = read_suction(self.root, entry, size)
-        depth_m = read_depth(self.root, entry, size) if depth else np.zeros(size, dtype=np.float32)
-        more = {cup: read_suction(self.root, entry, size, cup) for cup in entry.sha256.more_suction if depth}
-        measured = entry.sha256.sensor_depth is not None and depth
-        instances = decode_instances(self.root, entry, labels, size)
+        return OpenView(self.root, entry, labels, image, read_suction(self.root, entry, size))
+
+
+@dataclass(frozen=True, eq=False)
+class OpenView:
+    """A view of a dataset, read but for its depths and with its masks still as run lengths."""
+
+    root: Path
+    entry: ManifestEntry
+    labels: ViewLabels
+    image: UInt8Array
+    """(H, W, 3) uint8, RGB."""
+    suction: Float32Array
+    """(H, W)."""
+
+    def view(self, wanted: Callable[[Instance], bool] | None = None) -> View:
+        """The view, without depth, of all instances or of those that are wanted alone.
+
+        Args:
+            wanted: Is asked about each instance while its masks are still empty. The pixels of one that is not wanted
+                are 0 in `Labels.instance_ids`, and its masks remain unread, damage included.
+
+        Raises:
+            DatasetError: A mask does not fit, or two instances share an id.
+        """
+        size = self.image.shape[0], self.image.shape[1]
+        instances = decode_instances(self.root, self.entry, self.labels, size, wanted)
         return View(
-            scene_id=entry.scene,
-            view_id=entry.view,
-            image=image,
-            camera=camera_of(labels.camera),
+            scene_id=self.entry.scene,
+            view_id=self.entry.view,
+            image=self.image,
+            camera=camera_of(self.labels.camera),
             labels=Labels(
                 instances=tuple(instances),
                 instance_ids=_instance_ids(instances, size),
-                depth_m=depth_m,
-                suction=suction,
-                more_suction=more,
-                missing=frozenset(labels.missing),
-                approximate=frozenset(labels.approximate),
+                depth_m=np.zeros(size, dtype=np.float32),
+                suction=self.suction,
+                missing=frozenset(self.labels.missing),
+                approximate=frozenset(self.labels.approximate),
             ),
-            sensor=labels.sensor,
-            sensor_depth_m=read_depth(self.root, entry, size, key="sensor_depth") if measured else None,
+            sensor=self.labels.sensor,
         )
 
 
@@ -167,7 +197,7 @@ def read_labels(root: Path, entry: ManifestEntry, size: tuple[int, int]) -> View
     record = parse_record(ViewLabels, read_bytes(root, file, _REMAKE), root, file, _MEND)
     found = (record.camera.height, record.camera.width)
     if found != size:
-        raise _fault(root, file, "camera", f"the camera is {_text(found)}, the dataset's views {_text(size)}", _MEND)
+        raise fault(root, file, "camera", f"the camera is {as_px(found)}, the dataset's views {as_px(size)}", _MEND)
     return record
 
 
@@ -201,8 +231,14 @@ def read_suction(root: Path, entry: ManifestEntry, size: tuple[int, int], cup: s
     return np.asarray(levels, dtype=np.float32) * np.float32(1 / 255)
 
 
-def decode_instances(root: Path, entry: ManifestEntry, labels: ViewLabels, size: tuple[int, int]) -> list[Instance]:
-    """All instances of a view, masks decoded.
+def decode_instances(
+    root: Path,
+    entry: ManifestEntry,
+    labels: ViewLabels,
+    size: tuple[int, int],
+    wanted: Callable[[Instance], bool] | None = None,
+) -> list[Instance]:
+    """The instances of a view, masks decoded: all, or those wanted by what is known of them without masks.
 
     Raises:
         DatasetError: A mask does not fit, or two instances share an id.
@@ -212,19 +248,19 @@ def decode_instances(root: Path, entry: ManifestEntry, labels: ViewLabels, size:
     seen: set[int] = set()
     for index, record in enumerate(labels.instances):
         if record.id in seen:
-            raise _fault(root, file, f"instances[{index}].id", f"id {record.id} stands twice in the view", _MEND)
+            raise fault(root, file, f"instances[{index}].id", f"id {record.id} stands twice in the view", _MEND)
         seen.add(record.id)
+        instance = _instance(record)
+        if wanted is not None and not wanted(instance):
+            continue
         amodal, visible = (
             decode_mask(root, file, f"instances[{index}].{key}", rle, size)
             for key, rle in (("segmentation", record.segmentation), ("visible_mask", record.visible_mask))
         )
-        instances.append(_instance(record, amodal, visible))
-        for key, box, mask in (
-            ("bbox", instances[-1].amodal_box, amodal),
-            ("visible_bbox", instances[-1].visible_box, visible),
-        ):
+        instances.append(replace(instance, amodal_mask=amodal, visible_mask=visible))
+        for key, box, mask in (("bbox", instance.amodal_box, amodal), ("visible_bbox", instance.visible_box, visible)):
             if np.count_nonzero(mask[window(box, size)]) != np.count_nonzero(mask):
-                raise _fault(root, file, f"instances[{index}].{key}", "the box does not hold its mask", _MEND)
+                raise fault(root, file, f"instances[{index}].{key}", "the box does not hold its mask", _MEND)
     return instances
 
 
@@ -242,11 +278,11 @@ def decode_mask(root: Path, file: str, field: str, rle: Rle, size: tuple[int, in
         DatasetError: Its size is not the view's, or its run lengths are malformed.
     """
     if rle.size != size:
-        raise _fault(root, file, field, f"the mask is {_text(rle.size)}, the view {_text(size)}", _MEND)
+        raise fault(root, file, field, f"the mask is {as_px(rle.size)}, the view {as_px(size)}", _MEND)
     try:
         return masks.decode(rle.size, rle.counts)
     except ValueError as error:
-        raise _fault(root, file, field, str(error), _MEND) from error
+        raise fault(root, file, field, str(error), _MEND) from error
 
 
 def camera_of(record: CameraRecord) -> Camera:
@@ -262,45 +298,8 @@ def camera_of(record: CameraRecord) -> Camera:
     )
 
 
-def read_bytes(root: Path, file: str, advice: str) -> bytes:
-    """A file of a dataset, whole.
-
-    Raises:
-        DatasetError: It is missing, unreadable, or no plain file: a pipe would never end, a device never be read whole.
-    """
-    path = root / file
-
-    def read() -> bytes:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("not a plain file")
-        if found.st_size > MAX_FILE_BYTES:
-            raise ValueError(f"{found.st_size} bytes are more than any file of a dataset has")
-        return path.read_bytes()
-
-    return _attempt(read, root, file, advice)
-
-
-def parse_record(model: type[_Model], content: bytes, root: Path, file: str, advice: str) -> _Model:
-    """JSON bytes as a record.
-
-    Raises:
-        DatasetError: They are not JSON, or do not fit the schema.
-    """
-    try:
-        return model.model_validate_json(content)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        faults = [Fault(file, _location(one["loc"]), one["msg"], advice) for one in found]
-        raise DatasetFaultError(root, *faults) from error
-
-
-def _location(parts: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-    return text.removeprefix(".")
-
-
-def _instance(record: InstanceRecord, amodal: BoolArray, visible: BoolArray) -> Instance:
+def _instance(record: InstanceRecord) -> Instance:
+    """All but the masks, which are empty."""
     both = boxes.from_xywh(np.array([record.bbox, record.visible_bbox], dtype=np.float32))  # (2, 4) xyxy px
     return Instance(
         id=record.id,
@@ -308,8 +307,8 @@ def _instance(record: InstanceRecord, amodal: BoolArray, visible: BoolArray) -> 
         family=record.family,
         amodal_box=both[0],
         visible_box=both[1],
-        amodal_mask=amodal,
-        visible_mask=visible,
+        amodal_mask=_NO_MASK,
+        visible_mask=_NO_MASK,
         occluded_rate=record.occluded_rate,
         occluded=record.occluded,
         center_of_mass=np.array(record.center_of_mass or (np.nan,) * 3, dtype=np.float32),
@@ -329,35 +328,11 @@ def _instance_ids(instances: list[Instance], size: tuple[int, int]) -> Int32Arra
 
 def _read_picture(root: Path, file: str, modes: tuple[str, ...], size: tuple[int, int]) -> Image.Image:
     content = read_bytes(root, file, _REMAKE)
-    image = _attempt(lambda: Image.open(io.BytesIO(content), formats=("PNG", "WEBP")), root, file, _REMAKE)
+    image = attempt(lambda: Image.open(io.BytesIO(content), formats=("PNG", "WEBP")), root, file, _REMAKE)
     found = (image.height, image.width)
     if found != size:  # before a pixel is decoded: a small file can claim a huge picture
-        raise _fault(root, file, "", f"the picture is {_text(found)}, the dataset's views {_text(size)}", _REMAKE)
+        raise fault(root, file, "", f"the picture is {as_px(found)}, the dataset's views {as_px(size)}", _REMAKE)
     if image.mode not in modes:
-        raise _fault(root, file, "", f"the picture's mode is {image.mode}, it must be {' or '.join(modes)}", _REMAKE)
-    _attempt(image.load, root, file, _REMAKE)
+        raise fault(root, file, "", f"the picture's mode is {image.mode}, it must be {' or '.join(modes)}", _REMAKE)
+    attempt(image.load, root, file, _REMAKE)
     return image
-
-
-_Result = TypeVar("_Result")
-
-
-def _attempt(action: Callable[[], _Result], root: Path, file: str, advice: str) -> _Result:
-    try:
-        return action()
-    except FileNotFoundError as error:
-        raise _fault(root, file, "", "the file is missing", advice) from error
-    except UnidentifiedImageError as error:
-        raise _fault(root, file, "", "not a PNG or WebP picture", advice) from error
-    except DECODING_ERRORS as error:
-        problem = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        raise _fault(root, file, "", f"cannot be read: {problem}", advice) from error
-
-
-def _fault(root: Path, file: str, field: str, problem: str, advice: str) -> DatasetFaultError:
-    return DatasetFaultError(root, Fault(file=file, field=field, problem=problem, advice=advice))
-
-
-def _text(size: tuple[int, int]) -> str:
-    height, width = size
-    return f"{width} x {height} px"

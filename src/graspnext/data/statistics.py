@@ -26,6 +26,7 @@ from graspnext.data.format import (
     ViewLabels,
 )
 from graspnext.data.reader import Dataset
+from graspnext.data.record_files import parse_record, read_bytes
 from graspnext.geometry import masks
 from graspnext.types import Int64Array
 
@@ -178,7 +179,7 @@ def read_log(root: Path) -> list[LogEntry]:
     """
     if not os.path.lexists(root / LOG_FILE):
         return []
-    lines = reader.read_bytes(root, LOG_FILE, "delete it; nothing needs it").splitlines()
+    lines = read_bytes(root, LOG_FILE, "delete it; nothing needs it").splitlines()
     entries = []
     for line in lines:
         try:
@@ -200,9 +201,7 @@ def _scenes(dataset: Dataset, scenes: Sequence[str]) -> tuple[dict[str, Counter[
     placed = []
     for scene in scenes:
         file = f"{SCENES_DIR}/{scene}/scene.json"
-        record = reader.parse_record(
-            SceneFile, reader.read_bytes(dataset.root, file, _ADVICE), dataset.root, file, _ADVICE
-        )
+        record = parse_record(SceneFile, read_bytes(dataset.root, file, _ADVICE), dataset.root, file, _ADVICE)
         for name, path in _SAID.items():
             value: object = record.info
             for key in path:

@@ -18,6 +18,7 @@ from graspnext.data.format import (
     LogEntry,
     ManifestEntry,
 )
+from graspnext.data.record_files import parse_record, read_bytes
 
 
 def check_info(findings: Findings) -> DatasetInfo | None:
@@ -107,12 +108,12 @@ def check_log(findings: Findings, info: DatasetInfo | None, entries: Sequence[Ma
     if not os.path.lexists(findings.root / LOG_FILE):
         return
     advice = "delete the line; nothing needs it"
-    content = findings.attempt(lambda: reader.read_bytes(findings.root, LOG_FILE, "delete it; nothing needs it"))
+    content = findings.attempt(lambda: read_bytes(findings.root, LOG_FILE, "delete it; nothing needs it"))
     known = {entry.scene for entry in entries} | {scene.scene for scene in (info.failed_scenes if info else ())}
     complete = info is not None and len(known) == info.num_scenes  # otherwise the run may be going on
     for number, line in enumerate((content or b"").splitlines(), start=1):
         where = f"{LOG_FILE}:{number}"
-        entry = findings.attempt(partial(reader.parse_record, LogEntry, line, findings.root, where, advice))
+        entry = findings.attempt(partial(parse_record, LogEntry, line, findings.root, where, advice))
         if entry is None:
             continue
         if complete and entry.scene not in known:

@@ -26,6 +26,7 @@ from graspnext.data.format import (
     ViewLabels,
     file_names,
 )
+from graspnext.data.record_files import parse_record, read_bytes
 from graspnext.geometry import cameras
 
 POSE_TOLERANCE = 1e-4
@@ -106,10 +107,10 @@ def _strangers(findings: Findings, entries: Sequence[ManifestEntry], record: Sce
 
 
 def _scene_file(findings: Findings, file: str, entries: Sequence[ManifestEntry]) -> SceneFile | None:
-    content = findings.attempt(lambda: reader.read_bytes(findings.root, file, REMAKE))
+    content = findings.attempt(lambda: read_bytes(findings.root, file, REMAKE))
     if content is None:
         return None
-    record = findings.attempt(lambda: reader.parse_record(SceneFile, content, findings.root, file, REMAKE))
+    record = findings.attempt(lambda: parse_record(SceneFile, content, findings.root, file, REMAKE))
     if record is None:
         return None
     if record.scene != entries[0].scene:

@@ -16,6 +16,7 @@ from graspnext.data.checks.instances import check_instances, check_rigid
 from graspnext.data.checks.maps import Maps, check_maps
 from graspnext.data.difficulty import difficulty_of_rate
 from graspnext.data.format import CameraRecord, DatasetInfo, ManifestEntry, ViewLabels, hash_of
+from graspnext.data.record_files import parse_record, read_bytes
 from graspnext.types import UInt8Array
 
 THUMBNAIL_PX = 24
@@ -86,7 +87,7 @@ def check_view(
 
 def _hashed(findings: Findings, file: str, expected: str, written: Mapping[str, str]) -> bool:
     """Whether the file is there; a fault unless it is the one that was written."""
-    content = findings.attempt(partial(reader.read_bytes, findings.root, file, REMAKE))
+    content = findings.attempt(partial(read_bytes, findings.root, file, REMAKE))
     if content is None:
         return False
     digest = hashlib.sha256(content).hexdigest()
@@ -99,10 +100,10 @@ def _hashed(findings: Findings, file: str, expected: str, written: Mapping[str, 
 
 def _size_by_camera(findings: Findings, file: str) -> tuple[int, int] | None:
     quiet = Findings(findings.root)
-    content = quiet.attempt(lambda: reader.read_bytes(findings.root, file, REMAKE))
+    content = quiet.attempt(lambda: read_bytes(findings.root, file, REMAKE))
     if content is None:
         return None
-    labels = findings.attempt(lambda: reader.parse_record(ViewLabels, content, findings.root, file, MEND))
+    labels = findings.attempt(lambda: parse_record(ViewLabels, content, findings.root, file, MEND))
     return (labels.camera.height, labels.camera.width) if labels else None
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from graspnext.data.format import SCENES_DIR, ManifestEntry
-from graspnext.data.reader import Dataset, files_of, read_bytes
+from graspnext.data.reader import Dataset, files_of
+from graspnext.data.record_files import read_bytes
 from graspnext.errors import OutputError
 from graspnext.files import make_folder, output_errors, write_bytes, write_json
 from graspnext.geometry import boxes, masks

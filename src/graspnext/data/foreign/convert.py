@@ -21,7 +21,8 @@ from graspnext.data.format import (
     ViewFiles,
     file_names,
 )
-from graspnext.data.reader import parse_record, read_bytes, read_info
+from graspnext.data.reader import read_info
+from graspnext.data.record_files import parse_record, read_bytes
 from graspnext.data.writer import EncodedScene, encode_scene, store_scene, write_dataset_info, write_manifest
 from graspnext.errors import ConfigError, DatasetError, OutputError
 from graspnext.files import make_folder
