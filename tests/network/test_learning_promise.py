@@ -57,7 +57,7 @@ def learn(network: Network, views: list[tuple[torch.Tensor, Targets]]) -> None:
         optimizer.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             losses = network.losses(
-                torch.stack([views[k][0] for k in chosen]), [views[k][1] for k in chosen], generator=generator
+                torch.stack([views[k][0] for k in chosen]), [views[k][1] for k in chosen], generators=[generator] * 4
             )
         torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)

@@ -38,14 +38,18 @@ def make_batch(draw_view, count: int) -> tuple[torch.Tensor, list[Targets]]:  # 
     return torch.stack([image for image, _ in views]), [targets for _, targets in views]
 
 
+def generators(seed: int, count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(1000 * seed + k) for k in range(count)]
+
+
 def train(network: Network, batch: tuple[torch.Tensor, list[Targets]], steps: int) -> list[dict[str, float]]:
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    generator = torch.Generator().manual_seed(0)
+    sources = generators(0, len(batch[1]))
     history = []
     for _ in range(steps):
         optimizer.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            losses = network.losses(*batch, generator=generator)
+            losses = network.losses(*batch, generators=sources)
         total = torch.stack(list(losses.values())).sum()
         total.backward()
         optimizer.step()
@@ -101,7 +105,7 @@ def test_every_weight_gets_a_gradient(preset: str, draw_view) -> None:  # type: 
     for module in network.modules():  # norms that start at 0 hide what is behind them
         if isinstance(module, torch.nn.GroupNorm):
             torch.nn.init.ones_(module.weight)
-    losses = network.losses(*batch, generator=torch.Generator().manual_seed(0))
+    losses = network.losses(*batch, generators=generators(0, 1))
     torch.stack(list(losses.values())).sum().backward()
     missing = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not missing
@@ -109,8 +113,8 @@ def test_every_weight_gets_a_gradient(preset: str, draw_view) -> None:  # type: 
 
 def test_bytes_and_floats_give_the_same_losses(draw_view) -> None:  # type: ignore[no-untyped-def]
     network, (images, targets) = fresh(0), make_batch(draw_view, 2)
-    of_bytes = network.losses(images, targets, generator=torch.Generator().manual_seed(1))
-    of_floats = network.losses(images.float() / 255, targets, generator=torch.Generator().manual_seed(1))
+    of_bytes = network.losses(images, targets, generators=generators(1, 2))
+    of_floats = network.losses(images.float() / 255, targets, generators=generators(1, 2))
     for name in NAMES:
         torch.testing.assert_close(of_bytes[name], of_floats[name])
 
@@ -121,8 +125,8 @@ def test_loss_weights_scale_their_loss(draw_view) -> None:  # type: ignore[no-un
     config["loss_weights"] |= {"suction": 20.0, "occlusion": 0.0}
     changed = type(find_preset("tiny")).from_dict(config)
     torch.manual_seed(0)
-    weighted = build_network(changed).losses(*batch, generator=torch.Generator().manual_seed(0))
-    plain = fresh(0).losses(*batch, generator=torch.Generator().manual_seed(0))
+    weighted = build_network(changed).losses(*batch, generators=generators(0, 1))
+    plain = fresh(0).losses(*batch, generators=generators(0, 1))
     torch.testing.assert_close(weighted["suction"], 2 * plain["suction"])
     assert weighted["occlusion"].item() == 0
 
@@ -136,10 +140,10 @@ def test_views_without_instances_train(ignored: bool, draw_view) -> None:  # typ
     else:
         empty = {name: getattr(view, name)[:0] for name in vars(view) if name != "suction"}
         view = Targets(**empty, suction=view.suction)
-    losses = network.losses(images, [view], generator=torch.Generator().manual_seed(0))
+    losses = network.losses(images, [view], generators=generators(0, 1))
     torch.stack(list(losses.values())).sum().backward()
     assert all(torch.isfinite(value) for value in losses.values())
-    assert float(losses["rpn_box"]) == 0
+    assert losses["rpn_box"].item() == 0
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
 

@@ -24,6 +24,7 @@ from graspnext.network.losses.rpn import assign_locations, rpn_losses
 from graspnext.network.nms import suppress
 from graspnext.network.rpn import RegionProposals
 from graspnext.network.sampling import Rois, SamplingConfig, sample_box_rois, sample_mask_rois
+from graspnext.network.truth import Truth, gather_truth, look_up
 from graspnext.types import Targets
 
 MEAN = (0.485, 0.456, 0.406)
@@ -106,15 +107,15 @@ class Network(nn.Module):
         """
         size = (image.shape[2], image.shape[3])
         levels = self.levels(image)
-        proposals, _ = self.rpn.propose(self.rpn(self._proposing(levels)), 0, size, training=False)
-        (features,) = self._pool(levels, ([proposals], self.box_head.config.roi_size))
+        proposals = self.rpn.propose(self.rpn(self._proposing(levels)), size)
+        (features,) = self._pool(levels, (proposals[None], self.box_head.config.roi_size))
         logits, deltas = self.box_head(features)
         refined = box_ops.clip(box_ops.decode(deltas, proposals, CODER_WEIGHTS), size)
         if limit is not None:
             refined = torch.minimum(refined, limit.repeat(2))
         scores = torch.sigmoid(logits) * (box_ops.area(proposals) > 0)
         boxes, scores = suppress(refined, scores, self.box_head.config.nms_iou, self.settings.max_detections)
-        (features,) = self._pool(levels, ([boxes], self.mask_head.config.roi_size))
+        (features,) = self._pool(levels, (boxes[None], self.mask_head.config.roi_size))
         visible, amodal, occluded = self.mask_head(features)
         amodal_masks = torch.sigmoid(amodal)
         center_logits, suction_logits = self.dense_head(levels[0])
@@ -129,85 +130,68 @@ class Network(nn.Module):
             torch.sigmoid(suction_logits[0]),
         )
 
-    def losses(self, images: Tensor, targets: Sequence[Targets], *, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(
+        self, images: Tensor, targets: Sequence[Targets], *, generators: Sequence[torch.Generator]
+    ) -> dict[str, Tensor]:
         """All weighted losses of a batch by name, scalars; the total is their sum.
 
+        Each is the mean over the images of that image's own loss, 0 where an image has nothing to teach, so that
+        the mean over equal parts of a batch is the loss of the whole, however it is split. No shape depends on a value
+        that a GPU holds, and none is asked for, so that the GPU is not waited for.
+
         Args:
-            images: (B, 3, H, W) float32 in [0, 1] or uint8, RGB; H and W multiples of 32.
+            images: (B, 3, H, W) floating point in [0, 1] or uint8, RGB; H and W multiples of 32.
             targets: One an image.
-            generator: Source of all randomness.
+            generators: Source of all randomness of each image; best on the images' device.
         """
         if images.dtype == torch.uint8:
-            images = images.float() / 255
+            images = images.to(self.get_buffer("mean").dtype) / 255
         size = (images.shape[2], images.shape[3])
+        truth = gather_truth(targets)
         levels = self.levels(images.contiguous(memory_format=torch.channels_last))
-        losses = self._rpn_and_roi_losses(levels, targets, size, generator)
-        losses |= self._dense_losses(levels[0], targets)
-        weights = self.settings.loss_weights
-        return {name: value * getattr(weights, name) for name, value in losses.items()}
-
-    def _rpn_and_roi_losses(
-        self, levels: list[Tensor], targets: Sequence[Targets], size: tuple[int, int], generator: torch.Generator
-    ) -> dict[str, Tensor]:
         proposing = self._proposing(levels)
         output = self.rpn(proposing)
         shapes = [(level.shape[2], level.shape[3]) for level in proposing]
-        owners = [assign_locations(target, shapes, self.rpn.strides, self.rpn.config) for target in targets]
-        objectness, rpn_box = rpn_losses(output, owners, targets)
-        box_rois, mask_rois = [], []
+        owner = assign_locations(truth, shapes, self.rpn.strides, self.rpn.config)
+        objectness, rpn_box = rpn_losses(output, owner, truth)
+        losses = {"rpn_objectness": objectness, "rpn_box": rpn_box}
         with torch.no_grad():
-            for index, target in enumerate(targets):
-                proposals, _ = self.rpn.propose(output, index, size, training=True)
-                rois = sample_box_rois(proposals, target, self.settings.sampling, size, generator=generator)
-                box_rois.append(rois)
-                mask_rois.append(sample_mask_rois(rois, target, self.settings.sampling, size, generator=generator))
+            proposals, sampling = self.rpn.propose_in_training(output, size), self.settings.sampling
+            box_rois = sample_box_rois(proposals, truth, sampling, size, generators=generators)
+            mask_rois = sample_mask_rois(box_rois, truth, sampling, size, generators=generators)
         box_features, mask_features = self._pool(
             levels,
-            ([rois.boxes for rois in box_rois], self.box_head.config.roi_size),
-            ([rois.boxes for rois in mask_rois], self.mask_head.config.roi_size),
+            (box_rois.boxes, self.box_head.config.roi_size),
+            (mask_rois.boxes, self.mask_head.config.roi_size),
         )
-        score, delta = self._box_losses(box_features, box_rois, targets)
-        visible, amodal, occlusion = self._mask_losses(mask_features, mask_rois, targets)
+        losses |= self._box_losses(box_features, box_rois, truth)
+        losses |= self._mask_losses(mask_features, mask_rois, truth, targets)
+        losses |= self._dense_losses(levels[0], truth, targets)
+        weights = self.settings.loss_weights
+        return {name: value.mean() * getattr(weights, name) for name, value in losses.items()}
+
+    def _box_losses(self, features: Tensor, rois: Rois, truth: Truth) -> dict[str, Tensor]:
+        logits, deltas = self.box_head(features)
+        score, delta = box_losses(logits.view_as(rois.instance), deltas.view_as(rois.boxes), rois, truth)
+        return {"box_score": score, "box_delta": delta}
+
+    def _mask_losses(self, features: Tensor, rois: Rois, truth: Truth, targets: Sequence[Targets]) -> dict[str, Tensor]:
+        images, side = rois.boxes.shape[:2], self.mask_head.config.mask_size
+        visible, amodal, occluded = (output.view(*images, *output.shape[1:]) for output in self.mask_head(features))
+        pairs = list(zip(targets, rois.instance, rois.boxes, strict=True))
+        want_visible = torch.stack([crop_masks(t.visible_masks, index, boxes, side) for t, index, boxes in pairs])
+        want_amodal = torch.stack([crop_masks(t.amodal_masks, index, boxes, side) for t, index, boxes in pairs])
         return {
-            "rpn_objectness": objectness,
-            "rpn_box": rpn_box,
-            "box_score": score,
-            "box_delta": delta,
-            "visible_mask": visible,
-            "amodal_mask": amodal,
-            "occlusion": occlusion,
+            "visible_mask": mask_loss(visible, want_visible, rois.valid),
+            "amodal_mask": mask_loss(amodal, want_amodal, rois.valid),
+            "occlusion": occlusion_loss(occluded, look_up(truth.occluded, rois.instance), rois.valid),
         }
 
-    def _box_losses(self, features: Tensor, rois: Sequence[Rois], targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:
-        logits, deltas = self.box_head(features)
-        boxes, instance = torch.cat([r.boxes for r in rois]), torch.cat([r.instance for r in rois])
-        wanted = boxes.clone()
-        wanted[instance >= 0] = torch.cat(
-            [t.boxes[r.instance[r.instance >= 0]] for r, t in zip(rois, targets, strict=True)]
-        )
-        return box_losses(logits, deltas, boxes, wanted, instance >= 0)
-
-    def _mask_losses(
-        self, features: Tensor, rois: Sequence[Rois], targets: Sequence[Targets]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        visible, amodal, occluded = self.mask_head(features)
-        pairs = list(zip(rois, targets, strict=True))
-        size = self.mask_head.config.mask_size
-        want_visible = torch.cat([crop_masks(t.visible_masks, r.instance, r.boxes, size) for r, t in pairs])
-        want_amodal = torch.cat([crop_masks(t.amodal_masks, r.instance, r.boxes, size) for r, t in pairs])
-        want_occluded = torch.cat([t.occluded[r.instance] for r, t in pairs])
-        return (
-            mask_loss(visible, want_visible),
-            mask_loss(amodal, want_amodal),
-            occlusion_loss(occluded, want_occluded),
-        )
-
-    def _dense_losses(self, level: Tensor, targets: Sequence[Targets]) -> dict[str, Tensor]:
+    def _dense_losses(self, level: Tensor, truth: Truth, targets: Sequence[Targets]) -> dict[str, Tensor]:
         center_logits, suction_logits = self.dense_head(level)
-        size = (center_logits.shape[1], center_logits.shape[2])
-        heats, weights = zip(*[center_target(target, size, DENSE_STRIDE) for target in targets], strict=True)
+        heat, weight = center_target(truth, (center_logits.shape[1], center_logits.shape[2]), DENSE_STRIDE)
         return {
-            "center_of_mass": center_loss(center_logits, torch.stack(heats), torch.stack(weights)),
+            "center_of_mass": center_loss(center_logits, heat, weight),
             "suction": suction_loss(suction_logits, torch.stack([target.suction for target in targets])),
         }
 
@@ -215,8 +199,8 @@ class Network(nn.Module):
         """The levels that proposals come from: the last ones."""
         return levels[-len(self.rpn.strides) :]
 
-    def _pool(self, levels: list[Tensor], *requests: tuple[Sequence[Tensor], int]) -> list[Tensor]:
-        """RoI features (R, C, size, size) of each request: the boxes of each image, and the cells along a side."""
+    def _pool(self, levels: list[Tensor], *requests: tuple[Tensor, int]) -> list[Tensor]:
+        """RoI features (B * R, C, size, size) of each request: boxes (B, R, 4), and the cells along a side."""
         rois = [(_with_image(boxes), size) for boxes, size in requests]
         choice = self.settings.roi_levels
         used = levels[: len(choice.strides)]
@@ -226,6 +210,8 @@ class Network(nn.Module):
         return [pool_by_kernel(used, boxes, choice, size) for boxes, size in rois]
 
 
-def _with_image(boxes: Sequence[Tensor]) -> Tensor:
-    """Boxes of each image, (R_i, 4), as one (R, 5) with the image's index in front."""
-    return torch.cat([nn.functional.pad(b, (1, 0), value=float(index)) for index, b in enumerate(boxes)])
+def _with_image(boxes: Tensor) -> Tensor:
+    """Boxes of each image, (B, R, 4), as one (B * R, 5) with the image's index in front."""
+    image = torch.arange(boxes.shape[0], dtype=boxes.dtype, device=boxes.device)[:, None, None]
+    # Weights gone bad give boxes that are no numbers; those must not become addresses of a kernel.
+    return torch.cat([image.expand_as(boxes[..., :1]), torch.nan_to_num(boxes)], dim=2).flatten(0, 1)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from graspnext.errors import ConfigError
 from graspnext.network import boxes as box_ops
 from graspnext.network.blocks.conv import ConvNormAct
-from graspnext.network.nms import suppress
+from graspnext.network.blocks.precision import full_precision
+from graspnext.network.nms import suppress, suppress_in_parallel
 
 CODER_WEIGHTS = (1.0, 1.0)
 
@@ -86,35 +87,37 @@ class RegionProposals(nn.Module):
         """Levels (B, width, H_l, W_l), one a stride, to predictions at all their locations."""
         scores, boxes = [], []
         for level, stride in zip(levels, self.strides, strict=True):
-            out = self.predict(self.tower(level)).float()  # (B, 5, h, w)
+            out = full_precision(self.predict(self.tower(level)))  # (B, 5, h, w)
             batch, _, height, width = out.shape
             flat = out.permute(0, 2, 3, 1).reshape(batch, height * width, 5)
             references = reference_boxes((height, width), stride, self.config.reference, out.device)
-            deltas = flat[..., 1:].reshape(-1, 4)
-            decoded = box_ops.decode(deltas, references.repeat(batch, 1), CODER_WEIGHTS)
             scores.append(flat[..., 0])
-            boxes.append(decoded.view(batch, height * width, 4))
+            boxes.append(box_ops.decode(flat[..., 1:], references, CODER_WEIGHTS))  # (B, h * w, 4)
         return RpnOutput(torch.cat(scores, dim=1), torch.cat(boxes, dim=1))
 
-    def propose(self, output: RpnOutput, index: int, size: tuple[int, int], *, training: bool) -> tuple[Tensor, Tensor]:
-        """The best proposals of one image of the batch.
+    def propose(self, output: RpnOutput, size: tuple[int, int]) -> Tensor:
+        """The best proposals of a single image.
 
         Args:
-            output: What `forward` returned.
-            index: Image of the batch.
+            output: What `forward` returned for a batch of one.
             size: (height, width) of the network's input, px.
-            training: Take the smaller numbers of candidates and proposals.
 
         Returns:
-            boxes (P, 4) xyxy px inside the image and scores (P,) in [0, 1]; zeros where fewer are left.
+            (proposals, 4) xyxy px inside the image, best first; zeros where fewer are left.
         """
         config = self.config
-        candidates = config.candidates_training if training else config.candidates
-        proposals = config.proposals_training if training else config.proposals
-        scores = torch.sigmoid(output.objectness[index].detach())
-        best, order = torch.topk(scores, min(candidates, scores.shape[0]))
-        boxes = box_ops.clip(output.boxes[index].detach()[order], size)
-        return suppress(boxes, best, config.nms_iou, proposals)
+        scores = torch.sigmoid(output.objectness[0])
+        best, order = torch.topk(scores, min(config.candidates, scores.shape[0]))
+        boxes = box_ops.clip(output.boxes[0][order], size)
+        return suppress(boxes, best, config.nms_iou, config.proposals)[0]
+
+    def propose_in_training(self, output: RpnOutput, size: tuple[int, int]) -> Tensor:
+        """The same for every image of a batch, in smaller numbers: (B, proposals_training, 4), without gradients."""
+        config = self.config
+        logits, boxes = output.objectness.detach(), output.boxes.detach()
+        order = torch.topk(logits, min(config.candidates_training, logits.shape[1])).indices
+        candidates = box_ops.clip(torch.take_along_dim(boxes, order[..., None], dim=1), size)
+        return suppress_in_parallel(candidates, config.nms_iou, config.proposals_training)
 
 
 def locations(size: tuple[int, int], stride: int, device: torch.device) -> Tensor:

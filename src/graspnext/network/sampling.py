@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from graspnext.errors import ConfigError
 from graspnext.network import boxes as box_ops
-from graspnext.types import Targets
+from graspnext.network.truth import Truth, look_up, stack_rows
 
 BACKGROUND = -1
+UNUSED = float("-inf")
+"""Priority of what must not be chosen."""
 
 
 @dataclass(frozen=True)
@@ -45,59 +49,105 @@ class SamplingConfig:
 
 @dataclass(frozen=True, eq=False)
 class Rois:
-    """RoIs of one image."""
+    """R RoIs of each of B images."""
 
     boxes: Tensor
-    """(R, 4) xyxy px."""
+    """(B, R, 4) xyxy px; zeros in rows that are not valid."""
     instance: Tensor
-    """(R,) int64: index of the instance they belong to, BACKGROUND otherwise."""
+    """(B, R) int64: index of the instance they belong to, BACKGROUND otherwise."""
+    valid: Tensor
+    """(B, R) bool: false in the last rows of images that had too few to choose from; those teach nothing."""
 
 
 def sample_box_rois(
-    proposals: Tensor, targets: Targets, config: SamplingConfig, size: tuple[int, int], *, generator: torch.Generator
+    proposals: Tensor,
+    truth: Truth,
+    config: SamplingConfig,
+    size: tuple[int, int],
+    *,
+    generators: Sequence[torch.Generator],
 ) -> Rois:
-    """Proposals and disturbed true boxes for the box head: positives and background, at most `box_rois`.
+    """Proposals and disturbed true boxes for the box head: positives and background, `box_rois` an image.
 
     Args:
-        proposals: (P, 4) xyxy px; empty ones are left out.
-        targets: Of the same image.
+        proposals: (B, P, 4) xyxy px; empty ones are left out.
+        truth: Of the same images.
         config: Numbers and thresholds.
         size: (height, width) of the network's input, px.
-        generator: Source of all randomness.
+        generators: Source of all randomness of each image.
     """
-    wanted = targets.boxes[~targets.ignore]
-    names = torch.nonzero(~targets.ignore)[:, 0]
-    near = box_ops.clip(box_ops.jitter(wanted, config.box_jitter, generator=generator), size)
-    boxes = torch.cat([proposals, near])
-    boxes = boxes[box_ops.area(boxes) > 1]
-    if len(wanted):
-        best, match = box_ops.pairwise_iou(boxes, wanted).max(dim=1)
-        instance = torch.where(best >= config.positive_iou, names[match], BACKGROUND)
-    else:
-        instance = torch.full((len(boxes),), BACKGROUND, dtype=torch.int64, device=boxes.device)
-    ignored = targets.boxes[targets.ignore]
-    inside = box_ops.pairwise_intersection(boxes, ignored).sum(1) / box_ops.area(boxes)
-    positive = _choose(instance >= 0, config.box_positives, generator)
-    free = (instance < 0) & (inside < config.ignore_share)
-    background = _choose(free, config.box_rois - len(positive), generator)
-    chosen = torch.cat([positive, background])
-    return Rois(boxes[chosen], instance[chosen])
+    spare, most = proposals.shape[1], truth.boxes.shape[1]
+    noise = _draw(torch.randn, [(n, 4) for n in truth.counts], most, generators).to(proposals.device)
+    key = _draw(torch.rand, [(spare + n,) for n in truth.counts], spare + most, generators).to(proposals.device)
+    near = box_ops.clip(box_ops.jitter(truth.boxes, noise, config.box_jitter), size)
+    boxes = torch.cat([proposals, near], dim=1)  # (B, P + N, 4)
+    solid = box_ops.area(boxes) > 1
+    iou, match = (box_ops.pairwise_iou(boxes, truth.boxes) * truth.wanted[:, None]).max(dim=2)
+    positive = solid & (iou >= config.positive_iou)
+    ignored = (box_ops.pairwise_intersection(boxes, truth.boxes) * truth.ignored[:, None]).sum(dim=2)
+    free = solid & ~positive & (ignored < config.ignore_share * box_ops.area(boxes))
+    chosen = _some(positive, key, config.box_positives)
+    priority = torch.where(chosen, 1 + key, torch.where(free, key, UNUSED))
+    return _first(boxes, torch.where(positive, match, BACKGROUND), priority, config.box_rois)
 
 
 def sample_mask_rois(
-    box_rois: Rois, targets: Targets, config: SamplingConfig, size: tuple[int, int], *, generator: torch.Generator
+    box_rois: Rois,
+    truth: Truth,
+    config: SamplingConfig,
+    size: tuple[int, int],
+    *,
+    generators: Sequence[torch.Generator],
 ) -> Rois:
-    """RoIs for the mask heads: half positives of the box head, the rest disturbed true boxes, at most `mask_rois`."""
-    matched = _choose(box_rois.instance >= 0, config.mask_rois // 2, generator)
-    names = _choose(~targets.ignore, config.mask_rois - len(matched), generator)
-    near = box_ops.clip(box_ops.jitter(targets.boxes[names], config.mask_jitter, generator=generator), size)
-    boxes, instance = torch.cat([box_rois.boxes[matched], near]), torch.cat([box_rois.instance[matched], names])
-    solid = box_ops.area(boxes) > 1
-    return Rois(boxes[solid], instance[solid])
+    """RoIs for the mask heads, `mask_rois` an image: up to half positives of the box head, the rest disturbed boxes.
+
+    The boxes are the true ones; none comes a second time, disturbed otherwise, before all others came once.
+    """
+    device, (batch, spare) = box_rois.boxes.device, box_rois.instance.shape
+    turns, most = config.mask_rois, truth.boxes.shape[1]
+    noise = _draw(torch.randn, [(n, turns, 4) for n in truth.counts], most, generators).to(device)
+    key = _draw(torch.rand, [(spare,)] * batch, spare, generators).to(device)
+    near_key = _draw(torch.rand, [(n, turns) for n in truth.counts], most, generators).to(device)
+    near = box_ops.clip(box_ops.jitter(truth.boxes[:, :, None], noise, config.mask_jitter), size)  # (B, N, turns, 4)
+    usable = truth.wanted[:, :, None] & (box_ops.area(near) > 1)
+    turn = near_key - torch.arange(turns, device=device)  # the first of every instance, then the second, ...
+    chosen = _some(box_rois.instance >= 0, key, config.mask_rois // 2)
+    names = torch.arange(most, device=device)[None, :, None].expand(batch, most, turns)
+    return _first(
+        torch.cat([box_rois.boxes, near.flatten(1, 2)], dim=1),
+        torch.cat([box_rois.instance, names.flatten(1)], dim=1),
+        torch.cat([torch.where(chosen, 1 + key, UNUSED), torch.where(usable, turn, UNUSED).flatten(1)], dim=1),
+        config.mask_rois,
+    )
 
 
-def _choose(mask: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """At most `count` random indices (K,) int64 where `mask` (N,) bool holds."""
-    found = torch.nonzero(mask)[:, 0]
-    order = torch.randperm(len(found), generator=generator, device=generator.device)[:count]
-    return found[order.to(found.device)]
+def _draw(
+    draw: Callable[..., Tensor],
+    shapes: Sequence[tuple[int, ...]],
+    length: int,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Random numbers (n_i, ...) of each image's own shape, as (B, length, ...): none depend on the other images."""
+    drawn = [draw(s, generator=g, device=g.device) for s, g in zip(shapes, generators, strict=True)]
+    return stack_rows(drawn, length)
+
+
+def _some(mask: Tensor, key: Tensor, count: int) -> Tensor:
+    """(B, K) bool: at most `count` random ones an image of those where `mask` (B, K) holds."""
+    key = torch.where(mask, key, UNUSED)
+    last = torch.topk(key, min(count, key.shape[1])).values[:, -1:]
+    return mask & (key >= last)
+
+
+def _first(boxes: Tensor, instance: Tensor, priority: Tensor, count: int) -> Rois:
+    """The `count` candidates of the highest priority, those that are UNUSED left out."""
+    missing = max(0, count - priority.shape[1])
+    best, order = torch.topk(priority, count - missing)
+    valid = best > UNUSED
+    return Rois(
+        boxes=functional.pad(look_up(boxes, order) * valid[..., None], (0, 0, 0, missing)),
+        instance=functional.pad(
+            torch.where(valid, look_up(instance, order), BACKGROUND), (0, missing), value=BACKGROUND
+        ),
+        valid=functional.pad(valid, (0, missing)),
+    )

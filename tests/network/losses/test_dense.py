@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from graspnext.network.losses.dense import center_loss, center_target, gaussian_radius, suction_loss
+from graspnext.network.truth import gather_truth
 
 
 def overlap(width: float, height: float, first: tuple[float, float], second: tuple[float, float]) -> float:
@@ -34,7 +35,7 @@ def test_heatmap_is_the_largest_bump(draw_view) -> None:  # type: ignore[no-unty
     _, targets = draw_view(size=96, count=5, rng=np.random.default_rng(3))
     targets.ignore = torch.tensor([False, False, True, False, False])
     targets.centers[4] = torch.tensor([-3.0, 10.0])  # outside: no peak
-    heat, weight = center_target(targets, (24, 24), 4)
+    (heat,), (weight,) = center_target(gather_truth([targets]), (24, 24), 4)
     expected, ignored = np.zeros((24, 24)), np.zeros((24, 24))
     for k in range(4):
         x, y = (targets.centers[k] / 4).floor().tolist()
@@ -61,7 +62,8 @@ def test_no_weight_where_an_unknown_centre_may_lie(draw_view, unknown: tuple[int
             for j in range(24):
                 if i + 1 > y1 and i < y2 and j + 1 > x1 and j < x2:
                     expected[i, j] = 0
-    np.testing.assert_array_equal(center_target(targets, (24, 24), 4)[1].numpy(), expected)
+    _, (weight,) = center_target(gather_truth([targets]), (24, 24), 4)
+    np.testing.assert_array_equal(weight.numpy(), expected)
 
 
 def test_focal_loss_by_hand() -> None:
@@ -74,6 +76,14 @@ def test_focal_loss_by_hand() -> None:
     expected -= p[2] ** 2 * math.log(1 - p[2])
     expected -= 0.25 * p[3] ** 2 * math.log(1 - p[3])
     assert float(center_loss(logits, heat, weight)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_image_divides_by_its_own_centres() -> None:
+    heat = torch.zeros(3, 4, 4)
+    heat[0, 0, 0] = heat[0, 2, 2] = heat[1, 1, 1] = 1
+    logits = torch.zeros(3, 4, 4)
+    one = 0.25 * math.log(2)  # of every cell at probability 0.5, peak or not
+    assert center_loss(logits, heat, torch.ones(3, 4, 4)).tolist() == pytest.approx([8 * one, 16 * one, 16 * one])
 
 
 def test_suction_loss_is_the_mean_square() -> None:

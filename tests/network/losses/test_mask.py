@@ -34,15 +34,25 @@ def test_crops_of_a_rectangle_are_exact() -> None:
     assert (outside == 0).all()
 
 
-def test_losses_are_zero_without_rois_and_keep_the_graph() -> None:
-    logits = torch.zeros(0, 28, 28, requires_grad=True)
-    assert float(mask_loss(logits, torch.zeros(0, 28, 28)).detach()) == 0
-    mask_loss(logits, torch.zeros(0, 28, 28)).backward()
-    assert float(occlusion_loss(torch.zeros(0), torch.zeros(0, dtype=torch.bool))) == 0
+def test_crops_of_nothing_are_nothing() -> None:
+    nothing = torch.zeros(0, 40, 40, dtype=torch.bool)
+    assert torch.equal(crop_masks(nothing, torch.tensor([-1, -1]), torch.rand(2, 4), 4), torch.zeros(2, 4, 4))
+
+
+def test_losses_are_zero_without_rois_and_so_are_their_gradients() -> None:
+    logits, nobody = torch.randn(2, 3, 8, 8, requires_grad=True), torch.zeros(2, 3, dtype=torch.bool)
+    loss = mask_loss(logits, torch.zeros(2, 3, 8, 8), nobody)
+    loss.sum().backward()
+    assert loss.tolist() == [0, 0]
+    assert logits.grad is not None and (logits.grad == 0).all()
+    assert occlusion_loss(torch.randn(2, 3), nobody, nobody).tolist() == [0, 0]
 
 
 def test_cross_entropy_by_hand() -> None:
-    logits, wanted = torch.tensor([[[0.0, 2.0], [-1.0, 0.5]]]), torch.tensor([[[1.0, 0.0], [0.5, 1.0]]])
-    p = 1 / (1 + torch.exp(-logits))
-    expected = -(wanted * p.log() + (1 - wanted) * (1 - p).log()).mean()
-    assert float(mask_loss(logits, wanted)) == pytest.approx(float(expected), rel=1e-5)
+    logits = torch.tensor([[[[0.0, 2.0], [-1.0, 0.5]], [[9.0, 9.0], [9.0, 9.0]]]])
+    wanted = torch.tensor([[[[1.0, 0.0], [0.5, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]])
+    p, valid = 1 / (1 + torch.exp(-logits[0, 0])), torch.tensor([[True, False]])
+    expected = -(wanted[0, 0] * p.log() + (1 - wanted[0, 0]) * (1 - p).log()).mean()
+    assert mask_loss(logits, wanted, valid).tolist() == pytest.approx([float(expected)], rel=1e-5)
+    found = occlusion_loss(torch.tensor([[0.5, 9.0]]), torch.tensor([[True, False]]), valid)
+    assert found.tolist() == pytest.approx([float(torch.log1p(torch.exp(torch.tensor(-0.5))))], rel=1e-5)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from graspnext.network import boxes as box_ops
+from graspnext.network.blocks.precision import full_precision
 
 SAMPLES = 2
 """Sampling points a cell and axis."""
@@ -49,7 +50,7 @@ def pool_by_kernel(features: Sequence[Tensor], rois: Tensor, levels: RoiLevels, 
     assigned = levels.assign(rois[:, 1:])[:, None, None, None]
     out: Tensor | None = None
     for index, (feature, stride) in enumerate(zip(features, levels.strides, strict=True)):
-        pooled = roi_align(feature.float(), rois, (size, size), 1.0 / stride, SAMPLES, True)
+        pooled = roi_align(full_precision(feature), rois, (size, size), 1.0 / stride, SAMPLES, True)
         out = pooled if out is None else torch.where(assigned == index, pooled, out)
     assert out is not None
     return out

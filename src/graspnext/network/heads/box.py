@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from graspnext.errors import ConfigError
 from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.precision import full_precision
 
 CODER_WEIGHTS = (10.0, 5.0)
 """Factors of centre and side deltas: proposals are close, so raw deltas are small (Girshick, ICCV 2015)."""
@@ -59,4 +60,4 @@ class BoxHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """RoI features (R, width, roi_size, roi_size) to quality logits (R,) and deltas (R, 4), float32."""
         x = self.hidden(self.convs(features))
-        return self.score(x).float()[:, 0], self.delta(x).float()
+        return full_precision(self.score(x))[:, 0], full_precision(self.delta(x))

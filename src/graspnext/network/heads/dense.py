@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from graspnext.errors import ConfigError
 from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.precision import full_precision
 
 CENTER_PRIOR = 0.1
 """Probability with which every pixel starts as a centre (Lin et al., ICCV 2017: focal loss needs a small one)."""
@@ -49,7 +50,7 @@ class DenseHead(nn.Module):
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """Stride-4 level (B, C, h, w) to centre-of-mass logits and suction logits, (B, h, w) float32 each."""
         x = functional.avg_pool2d(level, 2) if self.stride == 8 else level
-        out = torch.cat([branch(x) for branch in self.branches], dim=1).float()  # (B, 2, h', w')
+        out = full_precision(torch.cat([branch(x) for branch in self.branches], dim=1))  # (B, 2, h', w')
         if self.stride == 8:
             out = functional.interpolate(out, scale_factor=2.0, mode="bilinear", align_corners=False)
         return out[:, 0], out[:, 1]

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from graspnext.errors import ConfigError
 from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.precision import full_precision
 from graspnext.network.heads.mask import MaskPredictor
 
 
@@ -102,5 +103,5 @@ class HierarchicalMaskHead(nn.Module):
         return (
             self.visible_mask(visible),
             self.amodal_mask(amodal),
-            self.occluded(occlusion.flatten(1)).float()[:, 0],
+            full_precision(self.occluded(occlusion.flatten(1)))[:, 0],
         )

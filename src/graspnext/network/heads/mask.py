@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from graspnext.errors import ConfigError
 from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class MaskPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, C, S, S) to logits (R, 2 S, 2 S) float32."""
-        return self.logits(functional.relu(self.up(x))).float()[:, 0]  # type: ignore[no-any-return]
+        return full_precision(self.logits(functional.relu(self.up(x))))[:, 0]  # type: ignore[no-any-return]
 
 
 class MaskHead(nn.Module):
@@ -85,9 +86,10 @@ class MaskHead(nn.Module):
         amodal = self.amodal(torch.cat([trunk, visible], dim=1))
         visible_logits, amodal_logits = self.visible_mask(visible), self.amodal_mask(amodal)
         both = functional.avg_pool2d(torch.cat([visible, amodal], dim=1), 2)
-        pooled = self.occlusion(both).float().mean(dim=(2, 3))  # (R, inner)
+        pooled = full_precision(self.occlusion(both)).mean(dim=(2, 3))  # (R, inner)
         hidden = hidden_share(visible_logits.detach(), amodal_logits.detach())
-        return visible_logits, amodal_logits, self.occluded(torch.cat([pooled, hidden[:, None]], dim=1)).float()[:, 0]
+        occluded = full_precision(self.occluded(torch.cat([pooled, hidden[:, None]], dim=1)))
+        return visible_logits, amodal_logits, occluded[:, 0]
 
 
 def hidden_share(visible_logits: Tensor, amodal_logits: Tensor) -> Tensor:

@@ -9,64 +9,60 @@ from torch import Tensor
 from torch.nn import functional
 
 from graspnext.network import boxes as box_ops
+from graspnext.network.losses.mean import mean_of
 from graspnext.network.rpn import RpnConfig, RpnOutput
-from graspnext.types import Targets
+from graspnext.network.truth import MASK_STRIDE, Truth, look_up
 
 BACKGROUND = -1
 IGNORED = -2
-MASK_STRIDE = 4
-"""Masks are read at every fourth pixel: enough to know who is seen where."""
 
 
 def assign_locations(
-    targets: Targets, shapes: Sequence[tuple[int, int]], strides: Sequence[int], config: RpnConfig
+    truth: Truth, shapes: Sequence[tuple[int, int]], strides: Sequence[int], config: RpnConfig
 ) -> Tensor:
-    """Owner (L,) int64 of each location of one image: index of its instance, BACKGROUND or IGNORED.
+    """Owner (B, L) int64 of each location of each image: index of its instance, BACKGROUND or IGNORED.
 
     A location's owner is the instance of its level's size that covers most of its cell; the best location of
     each instance is its own in any case, so that no visible instance is left without one.
     """
-    device = targets.boxes.device
-    if len(targets.boxes) == 0:
-        return torch.full((sum(h * w for h, w in shapes),), BACKGROUND, dtype=torch.int64, device=device)
-    half = MASK_STRIDE // 2
-    seen = targets.visible_masks[:, half::MASK_STRIDE, half::MASK_STRIDE].float()  # (N, H / 4, W / 4)
-    size = box_ops.area(targets.boxes).sqrt()  # (N,)
+    coverage, reached = truth.seen.float(), MASK_STRIDE  # (B, N, H / 4, W / 4)
+    size = box_ops.area(truth.boxes).sqrt()  # (B, N)
+    names = torch.arange(size.shape[1], device=size.device).expand_as(size)
     limits = [0.0, *config.level_limits_px, float("inf")]
     owners = []
     for level, (shape, stride) in enumerate(zip(shapes, strides, strict=True)):
-        coverage = functional.avg_pool2d(seen[None], stride // MASK_STRIDE, ceil_mode=True)[0].flatten(1)  # (N, h * w)
-        assert coverage.shape[1] == shape[0] * shape[1]
+        coverage, reached = functional.avg_pool2d(coverage, stride // reached, ceil_mode=True), stride
+        assert coverage.shape[2:] == shape
+        share = coverage.flatten(2)  # (B, N, h * w)
         fits = (size >= limits[level] / config.level_overlap) & (size < limits[level + 1] * config.level_overlap)
-        fits &= ~targets.ignore
-        ignored = (coverage * targets.ignore[:, None]).sum(0)
-        eligible = coverage * fits[:, None]
-        best, owner = eligible.max(dim=0)  # (h * w,)
-        owner = torch.where(best >= config.min_coverage, owner, BACKGROUND)
-        owner = torch.where((owner == BACKGROUND) & (ignored >= config.min_coverage), IGNORED, owner)
-        top, place = eligible.max(dim=1)  # (N,)
-        owner[place[top > 0]] = torch.nonzero(top > 0)[:, 0]
-        owners.append(owner)
-    return torch.cat(owners)
+        eligible = share * (fits & truth.wanted)[..., None]
+        best, owner = eligible.max(dim=1)  # (B, h * w)
+        ignored = (share * truth.ignored[..., None]).sum(dim=1) >= config.min_coverage
+        owner = torch.where(best >= config.min_coverage, owner, torch.where(ignored, IGNORED, BACKGROUND))
+        top, place = eligible.max(dim=2)  # (B, N)
+        nowhere = share.shape[2]
+        claims = functional.pad(torch.full_like(owner, BACKGROUND), (0, 1), value=BACKGROUND)  # (B, h * w + 1)
+        claims = claims.scatter_reduce(1, torch.where(top > 0, place, nowhere), names, "amax")[:, :-1]
+        owners.append(torch.where(claims >= 0, claims, owner))
+    return torch.cat(owners, dim=1)
 
 
-def rpn_losses(output: RpnOutput, owners: Sequence[Tensor], targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:
-    """Objectness and box loss of a batch, both scalars per positive location.
+def rpn_losses(output: RpnOutput, owner: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
+    """Objectness and box loss of each image, (B,) both, per positive location.
 
     Objectness is a quality focal loss (Li et al., NeurIPS 2020): positives are trained towards (1 + IoU) / 2
     of their own box, so that every visible location beats the background and the best box wins. The box loss is
     1 - GIoU.
+
+    Args:
+        output: Predictions at L locations.
+        owner: (B, L), as `assign_locations` says.
+        truth: Of the same images.
     """
-    owner = torch.stack(list(owners))  # (B, L)
     positive = owner >= 0
-    count = positive.sum().clamp(min=1)
-    image, place = torch.nonzero(positive, as_tuple=True)
-    first = torch.tensor([0, *[len(t.boxes) for t in targets]], device=owner.device).cumsum(0)
-    wanted = torch.cat([t.boxes for t in targets])[first[image] + owner[image, place]]  # (P, 4)
-    iou, giou = box_ops.iou_and_giou(output.boxes[image, place], wanted)
-    quality = torch.zeros_like(output.objectness)
-    quality[image, place] = (1 + iou.detach()) / 2
+    iou, giou = box_ops.iou_and_giou(output.boxes, look_up(truth.boxes, owner))  # (B, L)
+    quality = torch.where(positive, (1 + iou.detach()) / 2, 0)
     entropy = functional.binary_cross_entropy_with_logits(output.objectness, quality, reduction="none")
     focus = (torch.sigmoid(output.objectness.detach()) - quality).square()
-    objectness = (entropy * focus * (owner != IGNORED)).sum() / count
-    return objectness, (1 - giou).sum() / count
+    objectness = (entropy * focus * (owner != IGNORED)).sum(dim=1) / positive.sum(dim=1).clamp(min=1)
+    return objectness, mean_of(1 - giou, positive)
