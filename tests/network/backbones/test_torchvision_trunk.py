@@ -9,7 +9,12 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.ops import FrozenBatchNorm2d
 
-from graspnext.network.backbones.torchvision_trunk import TorchvisionBackbone, TorchvisionBackboneConfig, Trunk
+from graspnext.network.backbones.torchvision_trunk import (
+    FrozenNorm,
+    TorchvisionBackbone,
+    TorchvisionBackboneConfig,
+    Trunk,
+)
 from graspnext.network.blocks.conv import group_norm
 
 NODES = {
@@ -45,3 +50,26 @@ def test_norms() -> None:
     with torch.no_grad():
         alone, together = group(image[:1]), group(image)
     torch.testing.assert_close(alone[-1], together[-1][:1], atol=1e-5, rtol=1e-4)  # no statistics across the batch
+
+
+def test_frozen_norm_is_torchvisions_and_keeps_the_precision() -> None:
+    torch.manual_seed(0)
+    ours, theirs = FrozenNorm(8, eps=1e-3), FrozenBatchNorm2d(8, eps=1e-3)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(ours, name).uniform_(0.1, 2)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 8, 5, 4)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert theirs(x.bfloat16()).dtype == torch.float32
+    half = ours(x.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), theirs(x), atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("trunk", list(NODES))
+def test_training_draws_no_random_numbers(trunk: Trunk) -> None:
+    """All randomness of a step follows from its samples: dropped blocks would break that."""
+    backbone = TorchvisionBackbone(TorchvisionBackboneConfig(trunk=trunk)).train()
+    before = torch.get_rng_state()
+    backbone(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(torch.get_rng_state(), before)

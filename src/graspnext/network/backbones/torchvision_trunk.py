@@ -71,6 +71,20 @@ class TorchvisionBackboneConfig:
         return _TRUNKS[self.trunk].widths
 
 
+class FrozenNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
+    """Batch normalisation with fixed statistics and scales, in the precision of its input.
+
+    Torchvision's own writes float32 maps under autocast: a fifth slower on a CPU, and twice the memory.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        out: Tensor = x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
+        return out
+
+
 class TorchvisionBackbone(nn.Module):
     """Image to feature maps at strides 4, 8, 16, 32. Weights are drawn at random; nothing is ever fetched.
 
@@ -80,7 +94,7 @@ class TorchvisionBackbone(nn.Module):
     def __init__(self, config: TorchvisionBackboneConfig) -> None:
         super().__init__()
         taps = _TRUNKS[config.trunk]
-        norm: Callable[[int], nn.Module] = partial(FrozenBatchNorm2d, eps=taps.eps)
+        norm: Callable[[int], nn.Module] = partial(FrozenNorm, eps=taps.eps)
         trunk = taps.make(weights=None, norm_layer=group_norm if config.norm == "group" else norm, **taps.options)
         body = cast("nn.Module", getattr(trunk, "features", trunk))
         prefix = "" if body is trunk else "features."
