@@ -74,5 +74,5 @@ def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def jitter(boxes: Tensor, noise: Tensor, amount: float) -> Tensor:
-    """Boxes (..., 4), centre and sides disturbed by `amount` times normal noise (..., 4) times the sides (sides: log)."""
+    """Boxes (..., 4), moved and scaled by `amount` times their sides times normal `noise` (..., 4) (sides: log)."""
     return decode(noise.clamp(-2, 2) * amount, boxes, (1.0, 1.0))

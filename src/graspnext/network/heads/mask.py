@@ -57,7 +57,7 @@ class MaskPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, C, S, S) to logits (R, 2 S, 2 S) float32."""
-        return full_precision(self.logits(functional.relu(self.up(x))))[:, 0]  # type: ignore[no-any-return]
+        return full_precision(self.logits(functional.relu(self.up(x))))[:, 0]
 
 
 class MaskHead(nn.Module):
