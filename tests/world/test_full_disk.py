@@ -1,6 +1,6 @@
 """Disks that are full, read-only or forbidden: one line, exit code 2, nothing lost, and the run goes on later.
 
-The file systems are real: a small tmpfs where mounting is allowed, inside a user namespace where it is not.
+The file systems are real: a small tmpfs where mounting is allowed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.disks import fill, needs_mount, small_disk
 from tests.world import runs
 
 from graspnext.data.reader import read_info
@@ -27,29 +27,6 @@ SCENES = 6
 WORDS = ("--scenes", str(SCENES), "--seed", "2", "--workers", "2", "--resume")
 
 
-def can_mount() -> bool:
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        return False
-    with _try_mount() as mounted:
-        return mounted
-
-
-@contextmanager
-def _try_mount() -> Iterator[bool]:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(["mount", "-t", "tmpfs", "none", folder], capture_output=True, check=False)
-        try:
-            yield done.returncode == 0
-        finally:
-            if done.returncode == 0:
-                subprocess.run(["umount", "-l", folder], check=True)
-
-
-needs_mount = pytest.mark.skipif(not can_mount(), reason="may not mount a file system")
-
-
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run with room enough writes. Do not change it."""
@@ -61,13 +38,8 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(folder)], check=True)
-    try:
+    with small_disk(tmp_path / "disk", megabytes=64) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def _make(out: Path, *words: str) -> tuple[int, str, str]:
@@ -91,10 +63,7 @@ def test_a_full_disk_loses_nothing(untouched: Path, disk: Path) -> None:
     made = runs.scenes_listed(out)
     assert 0 < len(made) < SCENES
     assert read_info(out).num_scenes == SCENES
-    with filler.open("ab") as stream:  # to the last byte
-        while (free := os.statvfs(disk).f_bavail * 4096) > 0:
-            stream.write(bytes(free))
-            stream.flush()
+    fill(disk, leave_bytes=0)
     code, _, complaint = _make(out)
     assert (code, complaint.count("\n"), complaint.count("no space left")) == (2, 1, 1)
     assert runs.scenes_listed(out) == made
