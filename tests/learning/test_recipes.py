@@ -83,7 +83,7 @@ def test_optimizer_config_refuses_points_out_of_order(points: tuple[float, ...])
     [
         (OptimizerConfig, "kind", "adamw, sgd"),
         (OptimizerConfig, "schedule", "cosine, steps"),
-        (Recipe, "precision", "bf16, fp32"),
+        (Recipe, "precision", "bf16, fp32, fp64"),
         (Recipe, "device", "auto, cpu, cuda"),
         (Recipe, "balance", "fixed, uncertainty"),
     ],

@@ -22,7 +22,8 @@ from graspnext.learning.checkpoint import load_checkpoint, load_run, load_tensor
 from graspnext.learning.failure import load_failure
 from graspnext.learning.recipes import OptimizerConfig, Recipe
 from graspnext.learning.run import read_log
-from graspnext.learning.train import compute_losses, find_device, train
+from graspnext.learning.train import find_device, train
+from graspnext.learning.update import compute_losses
 from graspnext.network.build import build_network
 from graspnext.network.presets import find_preset
 
@@ -151,11 +152,11 @@ def test_a_loss_beyond_numbers_stops_and_can_be_replayed(tiny_dataset: Path, tmp
         train(TINY, data=tiny_dataset, out=tmp_path / "run", recipe=recipe, resume=True)
     failure = load_failure(tmp_path / "run")
     assert failure.step >= 1
-    images, targets = failure.batch
-    assert images.shape == (2, 3, 64, 64) and len(targets) == 2
+    assert failure.batch.images.shape == (2, 3, 64, 64) and len(failure.batch.targets) == 2
+    assert failure.batch.numbers == [2 * failure.step, 2 * failure.step + 1]
     network = build_network(TINY).train()
     network.load_state_dict(failure.weights)
-    losses = compute_losses(network, images, targets, recipe=recipe, step=failure.step)
+    losses = compute_losses(network, failure.batch, recipe=recipe)
     assert not torch.isfinite(torch.stack(list(losses.values()))).all()
 
 

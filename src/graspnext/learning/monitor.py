@@ -79,7 +79,7 @@ class Monitor:
         rows = []
         try:
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                pipeline = Pipeline(network, size, self._recipe.precision)
+                pipeline = Pipeline(network, size, "bf16" if self._recipe.precision == "bf16" else "fp32")
                 for entry in self._entries:
                     view = self._data.read(entry, depth=False)
                     found = pipeline.predict(view.image)

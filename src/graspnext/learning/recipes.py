@@ -62,8 +62,9 @@ class Recipe:
     """Length of the run in updates; the schedule is laid over it, so the number of steps is part of the result."""
     seed: int = 0
     """Of the initial weights, the order and augmentation of the views, and the sampling of proposals."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """Arithmetic of convolutions and matrix products; weights and losses stay float32."""
+    precision: Literal["bf16", "fp32", "fp64"] = "bf16"
+    """bf16: convolutions and matrix products, while weights and losses stay float32. fp64 takes twice the memory, and
+    is for comparing runs: rounding cannot tip a decision of one of them there."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
     accumulate: int = 1
@@ -89,7 +90,7 @@ class Recipe:
                 raise ConfigError(name, getattr(self, name), "an integer >= 1")
         if self.overlays_every < 0:
             raise ConfigError("overlays_every", self.overlays_every, "an integer >= 0")
-        _choice("precision", self.precision, ("bf16", "fp32"))
+        _choice("precision", self.precision, ("bf16", "fp32", "fp64"))
         _choice("device", self.device, ("auto", "cpu", "cuda"))
         _choice("balance", self.balance, ("fixed", "uncertainty"))
         if self.loader.batch_size % self.accumulate:
