@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from graspnext.errors import OutputError, RunError
 from graspnext.files import write_json
@@ -113,6 +115,79 @@ def test_a_cut_file_is_a_run_error(tmp_path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(RunError, match="damaged"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+def test_one_flipped_bit_among_the_weights_is_a_run_error(tmp_path: Path, share: float) -> None:
+    """The format itself would not notice: any bits are numbers."""
+    save_checkpoint(tmp_path, make_checkpoint(1, size=40))
+    path = tmp_path / CHECKPOINT_FILE
+    content = bytearray(path.read_bytes())
+    begin = 8 + int.from_bytes(content[:8], "little")
+    content[begin + int(share * (len(content) - begin))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"the file is damaged \(its checksum does not fit\); restore it from a copy"):
+        load_checkpoint(tmp_path)
+
+
+def test_files_of_other_writers_need_no_checksum(tmp_path: Path) -> None:
+    save_file({"a": torch.arange(3.0)}, tmp_path / "a.safetensors")
+    tensors, header = load_tensors(tmp_path / "a.safetensors")
+    assert header == {} and torch.equal(tensors["a"], torch.arange(3.0))
+
+
+def test_the_formats_own_reader_agrees_on_every_type_and_layout(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    types = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16)
+    tensors = {
+        str(kind): (100 * torch.randn(3, 4, 5)).to(kind) for kind in (*types, torch.int8, torch.uint8, torch.bool)
+    }
+    tensors |= {
+        "channels_last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        "transposed": torch.randn(4, 6).T,
+        "scalar": torch.tensor(3.5),
+        "empty": torch.zeros(0, 4),
+        "gradient": torch.randn(3, requires_grad=True),
+        "crc32???": torch.randn(7),
+    }
+    save_tensors(tmp_path / "x.safetensors", tensors, {"text": "crc32???"})
+    found = load_file(tmp_path / "x.safetensors")
+    assert found.keys() == tensors.keys()
+    for name, value in tensors.items():
+        assert found[name].dtype == value.dtype and torch.equal(found[name], value.detach()), name
+
+
+def test_saving_needs_the_memory_of_one_tensor_not_of_all(tmp_path: Path) -> None:
+    """Tensors of 40 MB, which the allocator gives back at once, in a layout that must be packed."""
+    code = (
+        "import resource, sys, torch; from pathlib import Path\n"
+        "from graspnext.learning.checkpoint import save_tensors\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "tensors = {str(i): torch.ones(2, 5, 1024, 1024).to(memory_format=torch.channels_last) for i in range(4)}\n"
+        "save_tensors(Path(sys.argv[1]) / 'a', {'0': tensors['0']}, {}); before = peak()\n"
+        "save_tensors(Path(sys.argv[1]) / 'b', tensors, {}); print(peak() - before)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, check=True
+    )
+    assert float(done.stdout) < 40
+
+
+def test_a_limit_on_the_size_of_files_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    """As a quota does, it lets a part of the file through and refuses the rest."""
+    save_checkpoint(tmp_path, make_checkpoint(1, size=100))
+    size = (tmp_path / CHECKPOINT_FILE).stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"last.safetensors: File too large; check the path and the disk"):
+            save_checkpoint(tmp_path, make_checkpoint(2, size=100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    found = load_checkpoint(tmp_path)
+    assert found is not None and found.step == 1
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:

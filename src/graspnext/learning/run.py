@@ -201,7 +201,8 @@ def _differences(name: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]
     """Dotted names of the leaves that differ, with both values."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = dict.fromkeys([*before, *now])
-        return [leaf for key in keys for leaf in _differences(f"{name}.{key}", before.get(key), now.get(key))]
+        pairs = {key: (before.get(key), now.get(key, "not known")) for key in keys}
+        return [leaf for key, pair in pairs.items() for leaf in _differences(f"{name}.{key}", *pair)]
     return [] if before == now else [(name, before, now)]
 
 
@@ -227,14 +228,17 @@ def write_summary(run: Path, recipe: Recipe, *, elapsed_s: float) -> None:
     """
     images, lines = recipe.steps * recipe.loader.batch_size, read_log(run)
     begins = [0, *(line["step"] for line in lines)]
-    spans_s = [(line["step"] - begin) / line["images_per_s"] for line, begin in zip(lines, begins, strict=False)]
-    waited_s = sum(span * line["data_wait_share"] for span, line in zip(spans_s, lines, strict=True))
+    # Steps over images/s is the time but for the batch size, which is the same throughout.
+    spans = [
+        (line["step"] - begin) / max(line["images_per_s"], 1e-9) for line, begin in zip(lines, begins, strict=False)
+    ]
+    waited = sum(span * line["data_wait_share"] for span, line in zip(spans, lines, strict=True))
     summary = {
         "steps": recipe.steps,
         "images_seen": images,
         "wall_time_s": round(elapsed_s, 1),
         "images_per_s": round(images / max(elapsed_s, 1e-9), 3),
-        "data_wait_share": round(waited_s / max(sum(spans_s), 1e-9), 4),
+        "data_wait_share": round(waited / max(sum(spans), 1e-9), 4),
         "peak_memory_mb": max((line["memory_mb"] for line in lines), default=0),
         "hardware": hardware(),
     }
