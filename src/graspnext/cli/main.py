@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "weights": "turn a .pth file of torchvision into pretrained weights for train",
     "train": "train a network on a dataset",
     "evaluate": "measure a training run or a bundle on a dataset",
+    "table": "train and measure the rows of the paper's table under one protocol",
     "export": "turn a training run into a model bundle",
     "doctor": "say what is installed and working, and what to do about the rest",
 }
@@ -98,6 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"error: {error.name} is needed for this command; pip install 'graspnext[{extra}]'\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+    except KeyboardInterrupt as interruption:  # some commands say what they saved
+        sys.stderr.write(f"{str(interruption) or 'interrupted'}\n")
         return 130
