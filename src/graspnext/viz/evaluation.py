@@ -75,7 +75,9 @@ def evaluation_page(result: Mapping[str, Any], *, worst: Iterable[Case], suction
         _head(result),
         section("The six tasks", [_tasks(result["metrics"])]),
         section("Precision and recall", [_curves(result["curves"])], "Over all detections, at most 100 a view."),
-        section("Where it is good", _breakdown(result["breakdown"]), "AP of the four tasks that have one."),
+        section(
+            "Where it is good, and where not", _breakdown(result["breakdown"]), "AP of the four tasks that have one."
+        ),
         section("What a score is worth, and what goes wrong", [_scores(result)]),
         section("Worst views", [_mistake_key(), pictures(failures, large=True)] if failures else [], _WORST),
         section("Suction: true and predicted", [pictures(heats, large=True)], _SUCTION),
@@ -132,7 +134,7 @@ def _tasks(metrics: Mapping[str, Any]) -> str:
 
 def _whole(words: str) -> str:
     """Words that stay on one line."""
-    return safe(words).replace(" ", "\u00a0")
+    return f'<span class="whole">{safe(words)}</span>'
 
 
 def _curves(lines: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
@@ -141,7 +143,7 @@ def _curves(lines: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
         if task in lines:
             similarity = "OKS" if task == "center_of_mass" else "IoU"
             chart = curves({f"{similarity} {line}": lines[task][line] for line in _LINES}, CURVE_COLOURS)
-            shown.append(card(name.capitalize(), chart, f"at {similarity} 0.50, at 0.75, and the mean of all ten"))
+            shown.append(card(name.capitalize(), chart, f"at {similarity} 0.50, 0.75, and the mean"))
     return key(_LINES, CURVE_COLOURS) + pictures(shown) if shown else ""
 
 

@@ -34,6 +34,7 @@ table { border-collapse: collapse; width: 100%; margin: 6px 0 14px; font-variant
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12.5px; }
 th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: middle;
   overflow-wrap: anywhere; }
+.whole { white-space: nowrap; }
 td.right, th.right { text-align: right; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 8px 0; }
 dt { color: var(--soft); }
