@@ -171,7 +171,7 @@ def test_saving_needs_the_memory_of_one_tensor_not_of_all(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment, check=True
     )
-    assert float(done.stdout) < 40
+    assert float(done.stdout) < 20  # one was packed before; none may be packed beside another
 
 
 def test_a_limit_on_the_size_of_files_leaves_the_old_checkpoint(tmp_path: Path) -> None:

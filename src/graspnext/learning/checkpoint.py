@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -81,9 +81,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, An
                 stream.write(len(table).to_bytes(8, "little") + table)
                 checksum = 0
                 for value in ordered.values():
-                    data = _bytes_of(value)
-                    stream.write(data)
-                    checksum = zlib.crc32(data, checksum)
+                    checksum = _append(stream, value, checksum)
                 stream.seek(8 + table.index(_NO_CHECKSUM.encode()))
                 stream.write(f"{checksum:08x}".encode())
                 stream.flush()
@@ -105,9 +103,11 @@ def _table(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
     return text + b" " * (-len(text) % 8)
 
 
-def _bytes_of(value: Tensor) -> memoryview:
-    """A tensor's elements in row order."""
-    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+def _append(stream: BinaryIO, value: Tensor, checksum: int) -> int:
+    """Write a tensor's elements in row order; the checksum of all that was written so far."""
+    data = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    stream.write(data)
+    return zlib.crc32(data, checksum)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
