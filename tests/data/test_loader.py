@@ -20,7 +20,7 @@ from graspnext.data.reader import Dataset
 from graspnext.data.stream import SampleStream
 from graspnext.errors import ConfigError, DatasetError, UnknownNameError
 
-AUGMENTATION = AugmentationConfig(size=64)
+AUGMENTATION = AugmentationConfig(size=64, paste_probability=0.5)
 
 
 ALONE = Shard()
