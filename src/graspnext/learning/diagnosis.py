@@ -89,9 +89,9 @@ def diagnose(view: View, prediction: Prediction) -> Diagnosis:
         elif not shown[owners[index]]:
             missed[index] = "missed_low_score"
     alarms: dict[int, FalseAlarm] = {}
-    for row in np.flatnonzero(wrong):
+    for row in np.flatnonzero(wrong).tolist():
         near = float(best[row])
-        alarms[int(row)] = (
+        alarms[row] = (
             "false_double" if near >= MATCH_IOU else "false_misplaced" if near >= CLOSE_IOU else "false_nothing"
         )
     return Diagnosis(pairs, best, excused, shown, missed, alarms)
