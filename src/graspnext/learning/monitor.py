@@ -10,13 +10,13 @@ same weights, bit for bit, as one without.
 
 from __future__ import annotations
 
+import copy
 import io
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from graspnext.data.reader import Dataset
@@ -61,10 +61,10 @@ class Monitor:
             self._draw_curves()
 
     def pictures(self, network: Network, step: int) -> None:
-        """Show what a network finds in the fixed views; its mode and all random states are left as they were.
+        """Show what a network finds in the fixed views; works on a copy of it, so that nothing of it can change.
 
         Args:
-            network: In any mode, on any device.
+            network: In any mode and precision, on any device.
             step: Steps that it has learnt for; names the file.
 
         Raises:
@@ -74,19 +74,13 @@ class Monitor:
         if not self._entries:
             return
         size = -(-max(self._data.info.image_size) // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
-        training = [module for module in network.modules() if module.training]
-        device = next(network.parameters()).device
+        precision = "bf16" if self._recipe.precision == "bf16" else "fp32"
+        pipeline = Pipeline(copy.deepcopy(network).float(), size, precision)
         rows = []
-        try:
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                pipeline = Pipeline(network, size, "bf16" if self._recipe.precision == "bf16" else "fp32")
-                for entry in self._entries:
-                    view = self._data.read(entry, depth=False)
-                    found = pipeline.predict(view.image)
-                    rows.append(comparison(view, found, name=f"{entry.scene} view {entry.view}"))
-        finally:
-            for module in training:
-                module.training = True
+        for entry in self._entries:
+            view = self._data.read(entry, depth=False)
+            found = pipeline.predict(view.image)
+            rows.append(comparison(view, found, name=f"{entry.scene} view {entry.view}"))
         picture = np.concatenate(rows)  # (sum of H, W, 3)
         stream = io.BytesIO()
         Image.fromarray(picture).save(stream, format="JPEG", quality=88)
