@@ -32,14 +32,14 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"} | more
 
 
-def start_two(words: list[str]) -> list[subprocess.Popen[str]]:
-    """Two processes as any launcher would start them; nobody watches over them."""
+def start_two(*words: list[str]) -> list[subprocess.Popen[str]]:
+    """Two processes as any launcher would start them, with the same words or each its own; nobody watches over them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "graspnext", "train", *words],
+            [sys.executable, "-m", "graspnext", "train", *words[rank % len(words)]],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -123,6 +123,35 @@ def test_one_that_is_killed_ends_the_other_and_both_go_on_later(tiny_dataset: Pa
     assert [(process.communicate(timeout=90), process.returncode)[1] for process in fresh] == [0, 0]
     ours, theirs = (load_tensors(folder / "weights.safetensors")[0] for folder in (run, straight))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+@pytest.mark.slow
+def test_both_stop_after_the_same_step_when_one_is_asked_to(tiny_dataset: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["tiny", "--data", str(tiny_dataset), "--out", str(run), *RECIPE, "--recipe.steps", "5000"]
+    processes = start_two(words)
+    while not (run / "checkpoint/last.json").exists():
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=90)[1] for process in processes]
+    assert [process.returncode for process in processes] == [130, 130]
+    checkpoint = load_checkpoint(run)
+    assert checkpoint is not None and checkpoint.step >= 25
+    assert all(f"stopped and saved after step {checkpoint.step}" in text and not errors(text) for text in said)
+
+
+@pytest.mark.slow
+def test_processes_that_do_not_share_a_disk_are_told(tiny_dataset: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / "one", tmp_path / "two"]
+    words = ["train", "tiny", "--data", str(tiny_dataset), *RECIPE]
+    first = [*words, "--out", str(runs[0])]
+    assert main([*first[:-2], "--recipe.steps", "25", *first[-2:]]) == 0
+    (runs[0] / "weights.safetensors").unlink()
+    each = [["tiny", *words[2:], "--recipe.steps", "25", "--out", str(run), "--resume"] for run in runs]
+    processes = start_two(*each)
+    said = [process.communicate(timeout=90)[1] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2]
+    assert all("not all processes see the same checkpoint" in errors(text)[0] for text in said)
 
 
 @pytest.mark.slow

@@ -31,7 +31,8 @@ A run that was stopped goes on with the same command and --resume, and ends in t
 
 The batch size counts over all processes. With more processes, or with a batch taken in parts
 (--recipe.accumulate), the result is the same up to rounding. Processes on several machines need the
-dataset and the run's folder on a disk that they share.
+dataset and the run's folder on a disk that they share. On CPUs torchrun leaves each process one thread
+unless OMP_NUM_THREADS in the environment says how many.
 
 Under Linux, huge pages in the environment made training on a CPU a quarter faster where it was measured:
 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (12.7 against 16.1 images/s, one run each)"""

@@ -12,7 +12,7 @@ import torch
 
 from graspnext.data.loader import Batch, Shard, TrainLoader
 from graspnext.data.reader import Dataset
-from graspnext.errors import ConfigError
+from graspnext.errors import ConfigError, RunError
 from graspnext.learning.checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint, save_tensors
 from graspnext.learning.distribution import Processes, join_processes, local_rank
 from graspnext.learning.feed import feed
@@ -89,7 +89,7 @@ def start_network(preset: NetworkConfig, recipe: Recipe, weights: Path | None) -
 def _learn(learner: Learner, loader: TrainLoader, dataset: Dataset, *, out: Path, processes: Processes) -> None:
     """From the last checkpoint, or the start, to the averaged weights."""
     recipe = learner.recipe
-    start, spent_s = _restore(learner, out)
+    start, spent_s = _restore(learner, out, processes)
     watch = Watch(recipe, start, spent_s)
     with ExitStack() as stack:
         # Closing the batches ends their workers, come what may.
@@ -114,14 +114,25 @@ def _learn(learner: Learner, loader: TrainLoader, dataset: Dataset, *, out: Path
     processes.wait()
 
 
-def _restore(learner: Learner, out: Path) -> tuple[int, float]:
-    """Put the run's last checkpoint into the learner; steps done and seconds spent."""
+def _restore(learner: Learner, out: Path, processes: Processes) -> tuple[int, float]:
+    """Put the run's last checkpoint into the learner; steps done and seconds spent.
+
+    Raises:
+        RunError: The checkpoint is damaged, or the processes do not see the same one.
+    """
     checkpoint = load_checkpoint(out)
+    if checkpoint is not None:
+        learner.restore(checkpoint)
+    start = 0 if checkpoint is None else checkpoint.step
+    mean = torch.tensor([start], dtype=torch.float64, device=processes.device)
+    processes.average([mean])
+    if mean.item() != start:
+        raise RunError(out, "not all processes see the same checkpoint", "put the folder on a disk that they share")
     if checkpoint is None:
         return 0, 0.0
-    learner.restore(checkpoint)
-    logger.info("going on after step %d", checkpoint.step)
-    return checkpoint.step, checkpoint.elapsed_s
+    if processes.first:
+        logger.info("going on after step %d", start)
+    return start, checkpoint.elapsed_s
 
 
 def _due(recipe: Recipe, done: int) -> list[str]:
