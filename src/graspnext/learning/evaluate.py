@@ -16,6 +16,7 @@ from graspnext.data.reader import Dataset, files_of, read_labels
 from graspnext.errors import ConfigError, DatasetError
 from graspnext.learning.diagnosis import FALSE_ALARMS, MISSES, diagnose
 from graspnext.learning.metrics.accumulator import MetricAccumulator
+from graspnext.learning.metrics.layout_weighted import LAYOUT_DEFINITION
 from graspnext.learning.metrics.reliability import Reliability
 from graspnext.types import Labels, Prediction, UInt8Array
 
@@ -25,6 +26,10 @@ DEFINITIONS = {
     "center_of_mass_ap": "COCO keypoint AP, one keypoint, OKS constant k = 0.2, scale = square root of the amodal area",
     "heatmap_mse": "all pixels at stride 4, prediction and label in [0, 1]",
     "suction_precision_at_k": "share of the k highest peaks that lie on a label of at least 0.5",
+    **LAYOUT_DEFINITION,
+    "reliability": "detections of any score; right: matched at amodal-box IoU 0.5 in score order; mean_iou: with the "
+    "part matched, or else with the nearest one; those on ignored parts are left out",
+    "mistakes, views": "at amodal-box IoU 0.5, detections of a score of at least 0.5; misplaced: IoU 0.1 to 0.5",
 }
 """The form of each metric, which the paper leaves open in part; goes into every report."""
 

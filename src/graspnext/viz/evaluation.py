@@ -42,8 +42,8 @@ _AP_TASKS = {
 }
 """Task -> name and colour."""
 _GROUPS = {
-    "size": ("By size", "of the amodal mask"),
-    "occlusion": ("By occlusion", "hidden share of the part"),
+    "size": ("By size", "square root of the amodal area, as a share of that of the picture"),
+    "occlusion": ("By occlusion", "hidden share of the part; below 5% is not occluded"),
     "difficulty": ("By difficulty", "level of the view"),
     "layer": ("By layer", "0 lies on top"),
 }
