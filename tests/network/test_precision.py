@@ -37,4 +37,4 @@ def test_the_network_computes_in_bf16_and_its_input_and_output_do_not() -> None:
 
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ConfigError, match="precision is 'fp16'; it must be one of fp32, bf16"):
-        Pipeline(build_network(find_preset("tiny")), 64, "fp16")  # type: ignore[arg-type]
+        Pipeline(build_network(find_preset("tiny")), 64, "fp16")

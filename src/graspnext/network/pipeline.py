@@ -7,7 +7,7 @@ products, whose weights are computed from the image's size: every runtime does t
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,7 @@ MIN_SIDE_PX = 1.0
 """Boxes that are thinner inside the image are dropped."""
 INPUT_SIZE_STEP = 32
 """The coarsest stride of the pyramid."""
-Precision = Literal["fp32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16")
 """Of the network's convolutions and products; resampling, decoding of boxes and scores stay in float32."""
 
 
@@ -59,13 +58,13 @@ class PipelineOutput(NamedTuple):
 class Pipeline(nn.Module):
     """Letterbox, network, and back to the image's pixels."""
 
-    def __init__(self, network: Network, input_size: int, precision: Precision = "fp32") -> None:
+    def __init__(self, network: Network, input_size: int, precision: str = "fp32") -> None:
         """Wrap a network.
 
         Args:
             network: In evaluation mode, put there by this constructor.
             input_size: Side S px of the square that every image is resized into.
-            precision: "bf16" is several times faster where the processor has matrix units for it.
+            precision: One of `PRECISIONS`; bf16 is several times faster where the processor has matrix units for it.
 
         Raises:
             ConfigError: The size is not a positive multiple of 32, or there is no such precision.
