@@ -18,7 +18,7 @@ from graspnext.deploy.latency import Call, compare
 from graspnext.deploy.verify import Tolerance, differences, faults
 from graspnext.learning.checkpoint import load_run
 from graspnext.learning.table.protocols import SpeedConfig
-from graspnext.network.pipeline import Pipeline, Precision
+from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.backend import find_backend
 from graspnext.runtime.openvino_backend import import_openvino
 from graspnext.types import UInt8Array
@@ -108,7 +108,7 @@ def open_form(
         run: Callable[[UInt8Array], dict[str, np.ndarray[Any, np.dtype[Any]]]] = backend_class(model, **options).run
         return run
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    wanted: Precision = "bf16" if precision == "bf16" else "fp32"
+    wanted = "bf16" if precision == "bf16" else "fp32"
     network = copy.deepcopy(pipeline.network).to(device).to(memory_format=torch.channels_last)
     own = Pipeline(network, pipeline.input_size, wanted)
 
