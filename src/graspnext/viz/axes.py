@@ -18,8 +18,6 @@ SOFT: Colour = (93, 102, 117)
 FONT_PX, TITLE_PX, HEADING_PX = 13, 16, 20
 MOST_POINTS = 800
 """Of one line; more cannot be told apart."""
-SMOOTHING = 60
-"""Width of the smoothing kernel: one so many-th of a run's lines."""
 
 
 class Sheet:
@@ -123,9 +121,15 @@ def scale_over(series: Sequence[Float64Array], *, logarithmic: bool) -> Scale:
     return Scale(math.log10(min(lows)) - 0.05, math.log10(max(highs)) + 0.05, logarithmic=True)
 
 
-def smooth(values: Float64Array, *, logarithmic: bool) -> Float64Array:
-    """A centred average with Gaussian weights, of the logarithms on a logarithmic axis; (N,) finite values."""
-    deviation = len(values) / SMOOTHING / 2
+def smooth(values: Float64Array, *, logarithmic: bool, parts: int = 60) -> Float64Array:
+    """A centred average with Gaussian weights, of the logarithms on a logarithmic axis.
+
+    Args:
+        values: (N,) finite.
+        logarithmic: Of the axis.
+        parts: The kernel is about one so many-th of the values wide.
+    """
+    deviation = len(values) / parts / 2
     if deviation < 0.5:
         return values
     reach = min(math.ceil(3 * deviation), len(values) - 1)

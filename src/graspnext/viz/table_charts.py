@@ -27,6 +27,8 @@ TASKS = {
 LESS_IS_BETTER = frozenset({"heatmap_mse"})
 _SIDE_PX, _GAP_X, _GAP_Y, _LEFT, _TOP = 330, 100, 92, 66, 118
 _HEIGHT_PX = 240
+_SMOOTHING = 20
+"""Stronger than for a single run: lines of several rows must be told apart."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def learning_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, images_p
     """
     names = list(dict.fromkeys(name for lines in logs.values() for line in lines for name in line["losses"]))
     names.sort(key=lambda name: name != "total")
-    columns, height, gap_y, width, gap_x = 4, 150, 84, 250, 74
+    columns, height, gap_y, width, gap_x = 5, 160, 84, 206, 66
     rows = max(1, -(-len(names) // columns))
     sheet = Sheet(_TOP + rows * (height + gap_y) - 30, _LEFT + columns * width + (columns - 1) * gap_x + 28)
     sheet.write(title, (20, 18), anchor="lt", size=HEADING_PX)
@@ -127,7 +129,7 @@ def learning_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], *, images_p
         panel.draw(sheet, title=name.replace("_", " "), below="images seen")
         for row, (steps, values) in enumerate(series.values()):
             if values.size:
-                points = thin(panel.place(steps * images_per_step, smooth(values, logarithmic=True)))
+                points = thin(panel.place(steps * images_per_step, smooth(values, logarithmic=True, parts=_SMOOTHING)))
                 colour = COLOURS[row % len(COLOURS)]
                 sheet.layer.line(points, colour, width=1.8)
                 sheet.layer.dot(float(points[-1, 0]), float(points[-1, 1]), colour, radius=2.5, ring=None)

@@ -12,6 +12,7 @@ from graspnext.learning.table.protocols import Protocol
 from graspnext.learning.table.report import write_report
 from graspnext.learning.table.stages import (
     Tools,
+    check_splits,
     cost_row,
     evaluate_row,
     is_done,
@@ -51,6 +52,8 @@ def make_table(
     for row in rows or ():
         if row not in protocol.rows:
             raise UnknownNameError("row", row, protocol.rows)
+    if data is not None:
+        check_splits(data, protocol)  # before anything is written
     open_table(out, protocol, resume=resume)
     folder = take_data(out, protocol, data, tools)
     dataset = Dataset(folder)

@@ -25,6 +25,7 @@ from graspnext.errors import DatasetError, RunError
 from graspnext.files import make_folder, write_json
 from graspnext.learning.checkpoint import CHECKPOINT_FILE, load_run
 from graspnext.learning.evaluate import Track, evaluate
+from graspnext.learning.recipes import Recipe
 from graspnext.learning.run import FREE_TO_CHANGE, describe_dataset, fingerprint, read_summary
 from graspnext.learning.table.protocols import Protocol, SpeedConfig, WorldConfig
 from graspnext.learning.train import find_device, train
@@ -84,7 +85,7 @@ def open_table(out: Path, protocol: Protocol, *, resume: bool) -> None:
         OutputError: It cannot be written.
     """
     path = out / PROTOCOL_FILE
-    now = json.loads(json.dumps(protocol.to_dict()))
+    now = _plain(protocol.to_dict())
     if not path.exists():
         if out.is_dir() and any(out.iterdir()):
             raise RunError(out, "is not empty, and holds no table", "choose another folder")
@@ -92,7 +93,10 @@ def open_table(out: Path, protocol: Protocol, *, resume: bool) -> None:
         return
     if not resume:
         raise RunError(out, "holds a table already", "add --resume to go on with it, or choose another folder")
-    before, after = _leaves(read_json(path)), _leaves(now)
+    older = _leaves(
+        _plain({"recipe": Recipe().to_dict()})
+    )  # settings that the release which began the table did not know
+    before, after = older | _leaves(read_json(path)), _leaves(now)
     differing = [
         f"{name} ({before.get(name)} then, {after.get(name)} now)"
         for name in dict.fromkeys([*before, *after])
@@ -100,6 +104,11 @@ def open_table(out: Path, protocol: Protocol, *, resume: bool) -> None:
     ]
     if differing:
         raise RunError(out, f"was started with other settings: {', '.join(differing[:4])}", "repeat its own command")
+
+
+def _plain(values: Any) -> Any:
+    """Values as JSON gives them back."""
+    return json.loads(json.dumps(values))
 
 
 def _leaves(values: Any, name: str = "") -> dict[str, Any]:
@@ -129,10 +138,7 @@ def take_data(out: Path, protocol: Protocol, data: Path | None, tools: Tools) ->
         if data is None:
             logger.info("data: making %s in %s", protocol.world.recipe, folder)
             tools.make_data(protocol.world, folder)
-        dataset = Dataset(folder)
-        for split in ("train", *protocol.evaluation.splits):
-            if not dataset.split(split):
-                raise DatasetError(folder, f"no views in the split '{split}'", "give a dataset that has some")
+        check_splits(folder, protocol)
         return {
             "path": None if data is None else str(data.resolve()),
             "sha256": fingerprint(folder),
@@ -146,6 +152,18 @@ def take_data(out: Path, protocol: Protocol, data: Path | None, tools: Tools) ->
         problem = f"was started with another dataset than {folder} now is"
         raise RunError(out, problem, "give the same --data as before, or choose another folder")
     return folder
+
+
+def check_splits(data: Path, protocol: Protocol) -> None:
+    """Look for all splits that the protocol needs.
+
+    Raises:
+        DatasetError: The dataset cannot be read, or lacks one.
+    """
+    dataset = Dataset(data)
+    for split in ("train", *protocol.evaluation.splits):
+        if not dataset.split(split):
+            raise DatasetError(data, f"no views in the split '{split}'", "give a dataset that has some")
 
 
 def train_row(out: Path, protocol: Protocol, row: str, data: Path, tools: Tools) -> dict[str, Any]:
