@@ -75,9 +75,7 @@ def evaluation_page(result: Mapping[str, Any], *, worst: Iterable[Case], suction
         _head(result),
         section("The six tasks", [_tasks(result["metrics"])]),
         section("Precision and recall", [_curves(result["curves"])], "Over all detections, at most 100 a view."),
-        section(
-            "Where it is good, and where not", _breakdown(result["breakdown"]), "AP of the four tasks that have one."
-        ),
+        section("Where it is good, and where not", _breakdown(result["breakdown"]), _BINS),
         section("What a score is worth, and what goes wrong", [_scores(result)]),
         section("Worst views", [_mistake_key(), pictures(failures, large=True)] if failures else [], _WORST),
         section("Suction: true and predicted", [pictures(heats, large=True)], _SUCTION),
@@ -88,6 +86,10 @@ def evaluation_page(result: Mapping[str, Any], *, worst: Iterable[Case], suction
     return page(f"{_name(result)} on {result['split']}: measurement", [part for part in body if part])
 
 
+_BINS = (
+    "AP of the four tasks that have one. A detection of no part is a false alarm in every bin of occlusion "
+    "and layer, so that a bin of few parts comes off badly: there, compare networks, not bins."
+)
 _WORST = (
     "Those with the lowest F1 of the amodal boxes (IoU 0.5, score 0.5). Left the labels, right the prediction; boxes "
     "are amodal, outlines visible."
