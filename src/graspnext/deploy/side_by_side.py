@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from graspnext.deploy.export import freeze, reference_outputs
-from graspnext.deploy.latency import Call, compare
+from graspnext.deploy.latency import Call, Comparison, compare
 from graspnext.deploy.verify import Tolerance, differences, faults
 from graspnext.learning.checkpoint import load_run
 from graspnext.learning.table.protocols import SpeedConfig
@@ -66,17 +67,12 @@ def time_runs(
             if (runtime, precision) == ("openvino", "fp32"):
                 found = differences(reference_outputs(pipeline, frames[0]), predict(frames[0]))
                 agreement[name] = {**found, "faults": faults(found, Tolerance())}
+        del pipeline, model
+        gc.collect()  # the exporter leaves gigabytes in circles, and all compiled models must fit at once
     measured = compare(
         calls, rounds=config.rounds, warmups=config.warmups, rng=np.random.default_rng(config.seed), watch=watch
     )
-    results = []
-    for name in runs:
-        for runtime, precision in forms:
-            key = label(name, runtime, precision)
-            base = None if reference not in runs else label(str(reference), runtime, precision)
-            speedup = None if base is None else asdict(measured.speedup(key, base))
-            times = asdict(measured.latency(key))
-            results.append({"name": name, "runtime": runtime, "precision": precision, **times, "speedup": speedup})
+    reference = reference if reference in runs else None
     about = measured.to_dict()
     del about["latency"]
     return {
@@ -84,11 +80,18 @@ def time_runs(
         "input_size_px": config.input_size,
         "threads": os.cpu_count(),
         **about,
-        "reference": reference if reference in runs else None,
+        "reference": reference,
         "agreement": agreement,
-        "results": results,
+        "results": [_result(measured, name, form, reference) for name in runs for form in forms],
         "left_out": [list(form) for form in config.forms if form not in forms],
     }
+
+
+def _result(measured: Comparison, name: str, form: tuple[str, str], reference: str | None) -> dict[str, Any]:
+    key = label(name, *form)
+    speedup = None if reference is None else asdict(measured.speedup(key, label(reference, *form)))
+    times = asdict(measured.latency(key))
+    return {"name": name, "runtime": form[0], "precision": form[1], **times, "speedup": speedup}
 
 
 def can_do(runtime: str, precision: str) -> bool:

@@ -194,7 +194,7 @@ PROTOCOLS: dict[str, Protocol] = {
         recipe=dataclasses.replace(
             _MODERN,
             steps=1500,
-            checkpoint_every=100,
+            checkpoint_every=200,
             overlays_every=500,
             augmentation=dataclasses.replace(_MODERN.augmentation, size=320),
             loader=LoaderConfig(batch_size=8),

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from graspnext.data.reader import Dataset
 from graspnext.errors import DatasetError, RunError
 from graspnext.files import make_folder, write_json
@@ -206,7 +208,8 @@ def evaluate_row(out: Path, protocol: Protocol, row: str, dataset: Dataset, tool
     def make(split: str) -> dict[str, Any]:
         begin = time.monotonic()
         network, _, _ = load_run(run_folder(out, row))
-        pipeline = Pipeline(network.to(find_device(protocol.recipe)), asked.input_size, asked.precision)
+        network = network.to(find_device(protocol.recipe)).to(memory_format=torch.channels_last)
+        pipeline = Pipeline(network, asked.input_size, asked.precision)
         track = tools.track(f"{row}: evaluating on {split}")
         result = evaluate(pipeline.predict, dataset, split, limit=asked.views, track=track)
         return {
