@@ -94,7 +94,8 @@ def _scores(table: Mapping[str, Any], split: str) -> str:
     measured = table["rows"][0]["evaluation"][split]
     rows = [[NAMES.get(row["name"], row["name"]), *_six(row["evaluation"][split]["metrics"])] for row in table["rows"]]
     novel = ", part families that training never saw" if split == "novel" else ""
-    line = f"{measured['num_views']:,} views{novel}; input {measured['input_size']} px, {measured['precision']}."
+    views = "1 view" if measured["num_views"] == 1 else f"{measured['num_views']:,} views"
+    line = f"{views}{novel}; input {measured['input_size']} px, {measured['precision']}."
     return f"## Scores on `{split}`\n\n{line}\n\n{_grid(['network', *TASKS.values()], rows)}"
 
 
