@@ -36,7 +36,8 @@ _TRUNKS: dict[str, _Taps] = {
     # conv1, bn1, relu, maxpool, then one child a stage
     "resnet50": _Taps(models.resnet50, (5, 6, 7, 8), (256, 512, 1024, 2048)),
     # the last block of each resolution; at stride 32 the 1x1 convolution that closes the trunk
-    # Without stochastic depth: the others have none, and it would draw from torch's global generator.
+    # Without stochastic depth, which regularises trainings far longer than ours: the other trunks have none, so all
+    # learn under equal conditions; and it draws from torch's global generator, so losses would depend on the sharding.
     "efficientnet_b0": _Taps(
         models.efficientnet_b0, (3, 4, 6, 9), (24, 40, 112, 1280), options={"stochastic_depth_prob": 0.0}
     ),
