@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def stamps(out: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[int, int]]]:
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, tuple[int, int]]]]:
     """A finished table, and what was in its folder just after it was killed between two rows."""
     out = tmp_path_factory.mktemp("table") / "t"
     command = [sys.executable, "-m", "graspnext", *words(out)]
@@ -44,7 +46,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tup
     process.communicate()
     before = stamps(out)
     assert main(words(out, "--resume")) == 0
-    return out, before
+    yield out, before
+    shutil.rmtree(out)  # the weights take a gigabyte
 
 
 def read(out: Path) -> dict[str, Any]:

@@ -163,7 +163,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "smoke": Protocol(
         name="smoke",
         summary="every stage in minutes, to see that all of it works; its scores mean nothing",
-        budget="2 minutes on 2 cores, data included",
+        budget="about 3 minutes on 2 cores, data included",
         expected="0 in all tasks but the heatmap",
         world=WorldConfig("smoke", scenes=10, views=1),
         recipe_name="modern",
