@@ -56,7 +56,11 @@ def variants(base: Recipe) -> dict[str, Recipe]:
     """Name -> recipe; each differs from `base` in what its name says."""
     optimizer, augmentation = base.optimizer, base.augmentation
     paper = find_recipe("paper").optimizer
-    half = base.loader.batch_size // 2
+
+    def smaller(part: int) -> Recipe:
+        loader = replace(base.loader, batch_size=base.loader.batch_size // part)
+        return replace(base, steps=part * base.steps, loader=loader)
+
     return {
         "base": base,
         "base, another seed": replace(base, seed=1),
@@ -69,9 +73,8 @@ def variants(base: Recipe) -> dict[str, Recipe]:
         "large-scale jitter": replace(base, augmentation=replace(augmentation, scale_range=(0.3, 2.0))),
         "copy-paste": replace(base, augmentation=replace(augmentation, paste_probability=0.5)),
         "uncertainty weights": replace(base, balance="uncertainty"),
-        "half the batch, twice the steps": replace(
-            base, steps=2 * base.steps, loader=replace(base.loader, batch_size=half)
-        ),
+        "half the batch, twice the steps": smaller(2),
+        "a quarter of the batch, four times the steps": smaller(4),
         "learning rate x 2": replace(base, optimizer=replace(optimizer, lr=2 * optimizer.lr)),
     }
 
