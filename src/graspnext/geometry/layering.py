@@ -36,11 +36,26 @@ def layers(shares: Float64Array) -> list[int]:
     return [int(layer) for layer in result]
 
 
+def interlocked(over: BoolArray) -> BoolArray:
+    """Which parts (N,) lie, directly or through others, over themselves: members of a ring.
+
+    Args:
+        over: (N, N) whether part j (column) covers part i (row).
+    """
+    return np.asarray(np.diagonal(_reach(over)))
+
+
+def _reach(over: BoolArray) -> BoolArray:
+    """(N, N) whether j lies over i, directly or through others."""
+    reach = over
+    for _ in range(int(np.ceil(np.log2(max(2, len(over)))))):
+        reach = reach | ((reach.astype(np.int64) @ reach.astype(np.int64)) > 0)
+    return reach
+
+
 def _top_of_a_ring(waiting: Float64Array, open_parts: BoolArray) -> int:
     """Among parts that only members of their own ring cover, the one with the smallest covered share."""
-    reach = waiting > 0  # reach[i, j]: j lies over i, directly or through others
-    for _ in range(int(np.ceil(np.log2(max(2, len(waiting)))))):
-        reach = reach | ((reach.astype(np.int64) @ reach.astype(np.int64)) > 0)
+    reach = _reach(waiting > 0)
     source = open_parts & (~reach | reach.T).all(axis=1)
     share = np.where(source, waiting.sum(axis=1), np.inf)
     return int(np.argmin(share))

@@ -119,16 +119,22 @@ def paste(probability: Float32Array, box: Float32Array, height: int, width: int)
     Bilinear between the centres of the RoI's cells, the inverse of RoIAlign with aligned cells.
     """
     out = np.zeros((height, width), dtype=np.float32)
+    crop, top, left = paste_crop(probability, box, height, width)
+    out[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
+    return out
+
+
+def paste_crop(probability: Float32Array, box: Float32Array, height: int, width: int) -> tuple[Float32Array, int, int]:
+    """The part of `paste` that may differ from 0, (h, w), and its first row and column; (0, 0) off the image."""
     x1, y1, x2, y2 = (float(value) for value in box)
     left, right = max(0, int(np.floor(x1))), min(width, int(np.ceil(x2)))
     top, bottom = max(0, int(np.floor(y1))), min(height, int(np.ceil(y2)))
     if left >= right or top >= bottom or x2 <= x1 or y2 <= y1:
-        return out
+        return np.zeros((0, 0), dtype=np.float32), 0, 0
     first, second, share, inside = _taps(np.arange(top, bottom), y1, y2, probability.shape[0])
     rows = (probability[first] * (1 - share)[:, None] + probability[second] * share[:, None]) * inside[:, None]
     first, second, share, inside = _taps(np.arange(left, right), x1, x2, probability.shape[1])
-    out[top:bottom, left:right] = rows[:, first] * ((1 - share) * inside) + rows[:, second] * (share * inside)
-    return out
+    return rows[:, first] * ((1 - share) * inside) + rows[:, second] * (share * inside), top, left
 
 
 def _taps(

@@ -32,6 +32,7 @@ from graspnext.data.reader import Dataset
 from graspnext.errors import ConfigError, DatasetError, OutputError
 from graspnext.files import make_folder, output_errors, write_json
 from graspnext.geometry import boxes
+from graspnext.geometry.layering import interlocked
 from graspnext.types import BoolArray, Camera, Float64Array, Instance, View
 
 _APERTURE_MM = 20.955
@@ -272,9 +273,7 @@ def _orders(instances: list[Instance], surface: Surface) -> tuple[dict[str, Any]
         for number, one in enumerate(instances, start=1)
     ]
     over = coverage(pairs) > 0  # (N, N): column covers row
-    reach = over.copy()
-    for middle in range(len(pairs)):  # transitive closure (Warshall, 1962)
-        reach |= np.outer(reach[:, middle], reach[middle])
+    ring = interlocked(over)
     edges = {(i, j): _edge(pairs[i].visible, pairs[j].visible, surface) for i, j in np.argwhere(over)}
     orders: dict[str, Any] = {}
     none = {"id": 0, "depth_diff": 0.0, "edge_size": 0}
@@ -283,7 +282,7 @@ def _orders(instances: list[Instance], surface: Surface) -> tuple[dict[str, Any]
         children = [{"id": int(j) + 1, **edges[j, i]} for j in np.flatnonzero(over[:, i])]
         if one.layer == 0:
             code = _TOP
-        elif reach[i, i]:
+        elif ring[i]:
             code = _INTERLOCKED
         else:
             code = _SECONDARY if one.layer == 1 else _OTHER

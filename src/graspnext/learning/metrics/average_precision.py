@@ -1,95 +1,161 @@
-"""COCO average precision without classes, for boxes, masks and one keypoint (Lin et al., 2014), by faster-coco-eval.
+"""COCO average precision without classes (Lin et al., 2014): over all instances, or over any choice of them.
 
 IoU or OKS 0.50:0.05:0.95, 101 recall points, at most 100 detections a view. Ignored instances are COCO crowds: a
-detection that fits one, measured by the share of the detection inside it, is neither right nor wrong.
+detection that fits one, measured by the share of the detection inside it, is neither right nor wrong. Instances out of
+a choice are what COCO makes of those outside an area range: each excuses one detection that fits it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from graspnext.geometry import boxes, masks
-from graspnext.types import BoolArray, Float32Array
+from graspnext.learning.metrics.similarity import MIN_SIMILARITY
+from graspnext.types import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 MAX_DETECTIONS = 100
-OKS_CONSTANT = 0.2
-"""COCO's k of the centre of mass: OKS = exp(-d^2 / (2 s^2 k^2)), s^2 = amodal area, d in px. (Its code has k / 2.)"""
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0, 1, 101)
 
-Kind = Literal["bbox", "segm", "keypoints"]
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Which detection is right at which threshold; D detections of all views in the order added."""
+
+    scores: Float64Array
+    """(D,)"""
+    truth: Int32Array
+    """(10, D) the instance that the detection took, counted over all views; -1 = none."""
+    counts: BoolArray
+    """(10, D) whether the detection is right or wrong; the others are neither."""
+    asked: BoolArray
+    """(T,) which instances there were to find."""
+
+    @property
+    def num_asked(self) -> int:
+        """How many instances there were to find."""
+        return int(np.count_nonzero(self.asked))
+
+    def precision(self) -> Float64Array:
+        """The highest precision (10, 101) at each threshold from each recall on; NaN without an instance to find."""
+        return interpolated_precision(self, (self.truth >= 0).astype(np.float64), float(self.num_asked))
+
+    def average_precision(self, threshold: float | None = None) -> float:
+        """The mean over recalls and thresholds, or over recalls at one of `THRESHOLDS`: a fraction, or NaN."""
+        precision = self.precision()
+        if threshold is None:
+            return float(precision.mean())
+        return float(precision[int(np.argmin(np.abs(THRESHOLDS - threshold)))].mean())
+
+    def average_recall(self) -> float:
+        """The share of the instances that were found, mean over the thresholds: a fraction, or NaN."""
+        found = np.count_nonzero((self.truth >= 0) & self.counts)
+        return found / len(THRESHOLDS) / self.num_asked if self.num_asked else float("nan")
+
+
+def interpolated_precision(
+    matches: Matches, weight: Float64Array, total: float, *, tolerance: float = 0.0
+) -> Float64Array:
+    """Precision (10, 101) over the recalls 0, 0.01, ..., 1, made monotone from the right.
+
+    Args:
+        matches: Which detections are right.
+        weight: (10, D) what a right detection counts; a wrong one counts 1.
+        total: What recall is a share of.
+        tolerance: A recall is reached from so little below it on, for weights whose sum has rounding errors.
+
+    Returns:
+        0 where a recall is not reached; NaN everywhere if the total is 0.
+    """
+    result = np.full((len(THRESHOLDS), len(RECALLS)), np.nan)
+    if total == 0:
+        return result
+    order = np.argsort(-matches.scores, kind="stable")
+    for row in range(len(THRESHOLDS)):
+        kept = order[matches.counts[row, order]]
+        right = matches.truth[row, kept] >= 0
+        found = np.cumsum(np.where(right, weight[row, kept], 0.0))
+        recall = found / total
+        judged = found + np.cumsum(~right)
+        precision = np.divide(found, judged, out=np.zeros_like(found), where=judged > 0)
+        envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+        result[row] = envelope[np.searchsorted(recall, RECALLS - tolerance, side="left")]
+    return result
 
 
 class AveragePrecision:
-    """Collects ground truth and detections of many views, then measures them together."""
+    """Collects how well the detections of each view fit its instances, then matches all views at once.
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind: Kind = kind
-        self._images: list[dict[str, Any]] = []
-        self._truths: list[dict[str, Any]] = []
-        self._detections: list[dict[str, Any]] = []
+    Of each view only the pairs that fit at least half are kept, so a thousand views need a few megabytes.
+    """
 
-    def add_view(self, height: int, width: int) -> None:
-        """Begin the next view; truths and detections that follow belong to it."""
-        self._images.append({"id": len(self._images) + 1, "height": height, "width": width})
+    def __init__(self) -> None:
+        self._scores: list[Float64Array] = []
+        self._crowd: list[BoolArray] = []
+        self._detection: list[Int64Array] = []
+        self._truth: list[Int64Array] = []
+        self._similarity: list[Float64Array] = []
+        self._num_detections = self._num_truths = 0
 
-    def add_truth(self, shape: dict[str, Any], *, area: float, ignore: bool) -> None:
-        """Add one instance.
+    def add_view(self, scores: Float32Array, similarity: Float64Array, crowd: BoolArray) -> None:
+        """Add the next view; of equal scores the earlier detection counts first.
 
         Args:
-            shape: Of `box_shape`, `mask_shape` or `point_shape`.
-            area: Its area, px^2; the scale of OKS.
-            ignore: Neither a positive nor a mistake.
+            scores: (D,) of its detections, falling, at most `MAX_DETECTIONS`.
+            similarity: (D, T) of detections and instances; what is below 0.5 may be anything below it.
+            crowd: (T,) instances that are neither positives nor mistakes.
         """
-        points = int(shape.get("keypoints", (0, 0, 2))[2] > 0)
-        record = {"id": len(self._truths) + 1, "iscrowd": int(ignore), "area": area, "num_keypoints": points}
-        self._truths.append({**self._owner(), **record, **shape})
+        detection, truth = np.nonzero(similarity >= MIN_SIMILARITY)
+        self._scores.append(scores.astype(np.float64))
+        self._crowd.append(crowd.astype(np.bool_))
+        self._detection.append(detection + self._num_detections)
+        self._truth.append(truth + self._num_truths)
+        self._similarity.append(similarity[detection, truth].astype(np.float64))
+        self._num_detections += len(scores)
+        self._num_truths += len(crowd)
 
-    def add_detection(self, shape: dict[str, Any], score: float) -> None:
-        """Add one detection; of equal scores the one added first counts first."""
-        self._detections.append({**self._owner(), "score": score, **shape})
+    def matches(self, *, asked: BoolArray | None = None, excused: BoolArray | None = None) -> Matches:
+        """Give each detection, best score first in each view, the free instance that it fits best.
 
-    def _owner(self) -> dict[str, int]:
-        return {"image_id": len(self._images), "category_id": 1}
+        Args:
+            asked: Which instances of all views (T,) are to be found; the others, and crowds, are neither positives nor
+                mistakes. All when None.
+            excused: Which detections of all views (D,) are no mistakes where they take nothing. None when None.
+        """
+        crowd = np.concatenate(self._crowd) if self._crowd else np.zeros(0, dtype=np.bool_)
+        ignored = crowd if asked is None else crowd | ~asked
+        truth = self._take(crowd, ignored)
+        taken = np.maximum(truth, 0)
+        counts = np.where(truth >= 0, ~ignored[taken] if len(ignored) else True, True)
+        if excused is not None:
+            counts &= (truth >= 0) | ~excused
+        scores = np.concatenate(self._scores) if self._scores else np.zeros(0)
+        return Matches(scores, truth, counts, ~ignored)
 
-    def result(self) -> tuple[float, float]:
-        """AP over all thresholds and AP at 0.50, fractions; NaN where there is no instance to find."""
-        from faster_coco_eval import COCO, COCOeval_faster
-
-        if not any(not truth["iscrowd"] for truth in self._truths):
-            return float("nan"), float("nan")
-        truth = COCO(
-            {
-                "images": [dict(image) for image in self._images],
-                "annotations": [dict(annotation) for annotation in self._truths],
-                "categories": [{"id": 1, "name": "part"}],
-            }
-        )
-        found = truth.loadRes([dict(detection) for detection in self._detections])
-        evaluation = COCOeval_faster(truth, found, iouType=self.kind, kpt_oks_sigmas=[OKS_CONSTANT / 2])
-        evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        precision = np.asarray(evaluation.eval["precision"])[:, :, 0, 0, 0]  # (10 thresholds, 101 recalls)
-        return float(precision.mean()), float(precision[0].mean())
-
-
-def box_shape(box: Float32Array) -> dict[str, Any]:
-    """A box (4,) xyxy px as COCO has it."""
-    return {"bbox": [float(value) for value in boxes.to_xywh(box.astype(np.float64))]}
-
-
-def mask_shape(mask: BoolArray) -> dict[str, Any]:
-    """A mask (H, W) as COCO has it."""
-    return {"segmentation": masks.encode(mask)}
-
-
-def point_shape(point: Float32Array, box: Float32Array | None = None) -> dict[str, Any]:
-    """A point (2,) px as COCO has it, with the instance's box (4,) xyxy px where it is a truth; NaN = not labelled.
-
-    By COCO's rule a detection within twice the box of an instance without a labelled point fits it fully.
-    """
-    known = bool(np.isfinite(point).all())
-    shape: dict[str, Any] = {"keypoints": [float(point[0]), float(point[1]), 2] if known else [0.0, 0.0, 0]}
-    return shape if box is None else shape | box_shape(box)
+    def _take(self, crowd: BoolArray, ignored: BoolArray) -> Int32Array:
+        """(10, D) instances taken: the n-th detections of all views choose together, as views do not compete."""
+        taken = np.full((len(THRESHOLDS), self._num_detections), -1, dtype=np.int32)
+        if not self._scores or not sum(len(one) for one in self._truth):
+            return taken
+        detection, truth = np.concatenate(self._detection), np.concatenate(self._truth)
+        similarity = np.concatenate(self._similarity)
+        rank = np.concatenate([np.arange(len(one)) for one in self._scores])[detection]
+        # What a detection would take first stands first: asked for, fitting better, and of equals the last.
+        order = np.lexsort((-truth, -similarity, ignored[truth], detection, rank))
+        detection, truth, rank = detection[order], truth[order], rank[order]
+        fits = similarity[order] >= THRESHOLDS[:, None]  # (10, P)
+        free = np.ones((len(THRESHOLDS), len(crowd)), dtype=np.bool_)
+        borders = np.flatnonzero(np.diff(rank, prepend=-1, append=rank[-1] + 1))
+        for begin, end in pairwise(borders):
+            wanted = truth[begin:end]
+            possible = fits[:, begin:end] & free[:, wanted]  # (10, p)
+            starts = np.flatnonzero(np.diff(detection[begin:end], prepend=-1))
+            places = np.where(possible, np.arange(end - begin), end - begin)
+            first = np.minimum.reduceat(places, starts, axis=1)  # (10, d) the first possible pair of each detection
+            level, chooser = np.nonzero(first < end - begin)
+            chosen = wanted[first[level, chooser]]
+            taken[level, detection[begin:end][starts[chooser]]] = chosen
+            free[level, chosen] = crowd[chosen]
+        return taken

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from graspnext.types import Float32Array
+from graspnext.types import Float32Array, Float64Array
 
 
-class CenterError:
-    """Collects distances between predicted and true centres of matched instances."""
+def center_distances(predicted: Float32Array, true: Float32Array) -> Float64Array:
+    """Distances (N,) px between centres (N, 2) u, v px; NaN where the true one is unknown."""
+    apart = predicted.astype(np.float64) - true.astype(np.float64)
+    return np.asarray(np.hypot(apart[:, 0], apart[:, 1]))
 
-    def __init__(self) -> None:
-        self._distances_px: list[float] = []
 
-    def add(self, predicted: Float32Array, true: Float32Array) -> None:
-        """Add one matched instance: centres (2,) u, v px."""
-        self._distances_px.append(float(np.hypot(predicted[0] - true[0], predicted[1] - true[1])))
-
-    def result(self) -> float:
-        """The median distance, px; NaN where nothing was matched."""
-        return float(np.median(self._distances_px)) if self._distances_px else float("nan")
+def median_distance(distances: Float64Array) -> float:
+    """The median of the distances (N,) that are known, px; NaN where none is."""
+    known = distances[np.isfinite(distances)]
+    return float(np.median(known)) if known.size else float("nan")
