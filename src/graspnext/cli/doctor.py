@@ -20,7 +20,7 @@ from graspnext.errors import GraspNextError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "core": ("numpy", "pillow", "pydantic", "tyro", "rich", "openvino"),
     "onnxruntime": ("onnxruntime",),
-    "train": ("torch", "torchvision", "safetensors", "faster-coco-eval"),
+    "train": ("torch", "torchvision", "safetensors"),
     "world": ("mujoco", "mujoco-studio", "trimesh", "embreex", "scipy", "manifold3d", "coacd", "pyyaml"),
     "data": ("h5py",),
     "cluster": ("ray", "joblib"),

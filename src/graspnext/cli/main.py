@@ -28,7 +28,6 @@ EXTRA_OF: dict[str, str] = {
     "torch": "train",
     "torchvision": "train",
     "safetensors": "train",
-    "faster_coco_eval": "train",
     "onnx": "export",
     "onnxscript": "export",
     "mujoco": "world",
