@@ -44,7 +44,7 @@ def test_losses_by_hand() -> None:
     assert delta.tolist() == pytest.approx([1.0 - 0.25], rel=1e-5)
 
 
-def test_every_image_divides_by_its_own_number() -> None:
+def test_positives_count_alike_whatever_their_image() -> None:
     near = [0.0, 0.0, 10.0, 10.0]
     boxes = torch.tensor([[near, near, near], [near, near, near]])
     instance = torch.tensor([[0, 0, BACKGROUND], [1, BACKGROUND, BACKGROUND]])
@@ -52,7 +52,7 @@ def test_every_image_divides_by_its_own_number() -> None:
     truth = truth_of([[1.0, 0.0, 11.0, 10.0]], [[50.0, 50.0, 60.0, 60.0], [3.0, 0.0, 13.0, 10.0]])
     score, delta = box_losses(torch.zeros(2, 3), torch.zeros(2, 3, 4), rois, truth)
     assert score.tolist() == pytest.approx([math.log(2)] * 2, rel=1e-5)  # logit 0: whatever the quality
-    assert delta.tolist() == pytest.approx([1 - 0.25, 3 - 0.25], rel=1e-5)
+    assert delta.tolist() == pytest.approx([2 * (1 - 0.25), 3 - 0.25], rel=1e-5)  # a third of 3 RoIs
 
 
 def test_without_positives_only_scores_learn() -> None:

@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from graspnext.network import boxes as box_ops
-from graspnext.network.losses.mean import mean_of
+from graspnext.network.losses.mean import sum_over_share
 from graspnext.network.rpn import RpnConfig, RpnOutput
 from graspnext.network.truth import MASK_STRIDE, Truth, look_up
 
 BACKGROUND = -1
 IGNORED = -2
+POSITIVE_SHARE = 0.1
+"""Of all locations, what is positive in an ordinary picture of a bin: 11 % of the 320-pixel crops of `bench`."""
 
 
 def assign_locations(
@@ -48,7 +50,7 @@ def assign_locations(
 
 
 def rpn_losses(output: RpnOutput, owner: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
-    """Objectness and box loss of each image, (B,) both, per positive location.
+    """Objectness and box loss of each image, (B,) both: sums over locations, per ordinary number of positive ones.
 
     Objectness is a quality focal loss (Li et al., NeurIPS 2020): positives are trained towards (1 + IoU) / 2
     of their own box, so that every visible location beats the background and the best box wins. The box loss is
@@ -64,5 +66,7 @@ def rpn_losses(output: RpnOutput, owner: Tensor, truth: Truth) -> tuple[Tensor, 
     quality = torch.where(positive, (1 + iou.detach()) / 2, 0)
     entropy = functional.binary_cross_entropy_with_logits(output.objectness, quality, reduction="none")
     focus = (torch.sigmoid(output.objectness.detach()) - quality).square()
-    objectness = (entropy * focus * (owner != IGNORED)).sum(dim=1) / positive.sum(dim=1).clamp(min=1)
-    return objectness, mean_of(1 - giou, positive)
+    return (
+        sum_over_share(entropy * focus, owner != IGNORED, POSITIVE_SHARE),
+        sum_over_share(1 - giou, positive, POSITIVE_SHARE),
+    )
