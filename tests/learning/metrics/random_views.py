@@ -64,13 +64,21 @@ def random_case(seed: int, *, max_views: int = 4) -> Case:
 def random_view(rng: np.random.Generator, *, num_parts: int) -> View:
     """Ellipses painted one over the other."""
     rows, columns = np.mgrid[0:H, 0:W] + 0.5
-    amodal = []
+    amodal: list[np.ndarray] = []
+    u = v = 0.0
     for _ in range(num_parts):
-        u, v, a, b = rng.uniform(2, W - 2), rng.uniform(2, H - 2), rng.uniform(1.5, 12), rng.uniform(1.5, 12)
+        near = amodal and rng.random() < 0.4  # over the last one
+        u, v = np.clip(rng.normal((u, v), 3), 2, (W - 3, H - 3)) if near else rng.uniform(2, (W - 2, H - 2))
+        scale = rng.choice([1.0, 1.0, 1.0, 0.2])
+        a, b = rng.uniform(1.5, 12) * scale, rng.uniform(1.5, 12) * scale
         amodal.append(((columns - u) / a) ** 2 + ((rows - v) / b) ** 2 < 1)
+        amodal[-1][int(v), int(u)] = True  # never empty
     ids = np.zeros((H, W), dtype=np.int32)
     for number, mask in enumerate(amodal, start=1):
         ids[mask] = number
+    if num_parts > 1 and rng.random() < 0.5:  # the first and the last one lie over each other: a ring
+        shared = np.flatnonzero(amodal[0] & amodal[-1] & (ids == num_parts))
+        ids.flat[shared[: len(shared) // 2]] = 1
     known_layers = rng.random() < 0.8
     instances = []
     for number, mask in enumerate(amodal, start=1):

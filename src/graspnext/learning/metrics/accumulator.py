@@ -114,7 +114,7 @@ class MetricAccumulator:
         for task, matches in self._overall.items():
             result[f"{task}_ap"] = matches.average_precision()
             result[f"{task}_ap50"] = matches.average_precision(0.5)
-        result |= self._answers(None) | self._heatmap(None) | self._layout_weighted()
+        result |= self._answers(None) | self._suction.result() | self._layout_weighted()
         return result | {"num_views": len(self._views)}
 
     def breakdown(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -132,7 +132,7 @@ class MetricAccumulator:
             for one in DIFFICULTY_BINS:
                 views = one.holds(level)
                 values = self._choice(views[facts.view], ~views[facts.found_view])
-                by_difficulty[one.name] = values | self._heatmap(views) | {"num_views": int(views.sum())}
+                by_difficulty[one.name] = values | self._suction.result(views) | {"num_views": int(views.sum())}
         if facts.layered.any():
             excused = unlayered[facts.found_view]
             for one in LAYER_BINS:
@@ -159,8 +159,8 @@ class MetricAccumulator:
     def view_scores(self) -> list[dict[str, float]]:
         """How well each view went, in the order added.
 
-        `amodal_box_f1`, `misses` and `false_alarms` are at IoU 0.5 over detections of a score of at least 0.5. F1 is 1
-        where there is nothing to find and nothing was found. The rest is as in `result`, over the one view.
+        `amodal_box_f1`, `misses` and `false_alarms` are at IoU 0.5 over detections of a score of at least 0.5. F1 is
+        NaN where there is nothing to find and nothing was found. The rest is as in `result`, over the one view.
         """
         facts, matches, num_views = self._facts, self._overall["amodal_box"], len(self._views)
         shown = matches.counts[0] & (matches.scores >= SHOWN_SCORE)
@@ -168,7 +168,9 @@ class MetricAccumulator:
         hits = np.bincount(facts.found_view[right], minlength=num_views)
         alarms = np.bincount(facts.found_view[shown & ~right], minlength=num_views)
         asked = np.bincount(facts.view[facts.asked], minlength=num_views)
-        f1 = np.divide(2 * hits, asked + hits + alarms, out=np.ones(num_views), where=asked + hits + alarms > 0)
+        both = asked + hits + alarms
+        f1 = np.divide(2 * hits, both, out=np.full(num_views, np.nan), where=both > 0)
+        suction = self._suction.of_each_view()
         scores = []
         for v, one in enumerate(self._views):
             accuracy, _ = occlusion_score(one.probability, one.occluded[one.matched])
@@ -180,7 +182,7 @@ class MetricAccumulator:
                     "false_alarms": int(alarms[v]),
                     "occlusion_accuracy": accuracy,
                     "center_of_mass_median_px": median_distance(one.distance_px),
-                    **self._heatmap(np.arange(num_views) == v),
+                    **{name: float(values[v]) for name, values in suction.items()},
                 }
             )
         return scores
@@ -208,11 +210,6 @@ class MetricAccumulator:
             "matched_share": int(kept.sum()) / count if count else float("nan"),
             "num_instances": count,
         }
-
-    def _heatmap(self, views: BoolArray | None) -> dict[str, float]:
-        """What is said about suction, over some of the views (V,) or all."""
-        ranks = {f"suction_precision_at_{k}": self._suction.precision_at(k, views) for k in self._suction.ranks}
-        return {"heatmap_mse": self._suction.mean_squared_error(views), **ranks}
 
     def _layout_weighted(self) -> dict[str, float]:
         facts = self._facts

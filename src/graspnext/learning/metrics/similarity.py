@@ -93,7 +93,8 @@ def point_similarity(
 
     Args:
         found: (D, 2) px.
-        truths: (T, 2) px; NaN = unknown. By COCO's rule a point within twice the box of such an instance fits it fully.
+        truths: (T, 2) px; NaN = unknown. By COCO's rule a point fits such an instance fully in its box grown by the
+            box's own size on every side.
         truth_boxes: (T, 4) xyxy px.
         area: (T,) px^2, the square of the scale.
     """

@@ -7,7 +7,7 @@ from PIL import Image
 
 from graspnext.data.sample import SUCTION_STRIDE, mean_pool
 from graspnext.geometry.predictions import suction_peaks
-from graspnext.types import BoolArray, Float32Array, Prediction
+from graspnext.types import BoolArray, Float32Array, Float64Array, Prediction
 
 GOOD_LABEL = 0.5
 """From this label on, a pixel is a good place."""
@@ -47,6 +47,18 @@ class SuctionScore:
         columns, rows = peaks[:, :2].astype(np.int64).T  # the pixel that holds the point
         good = label[rows, columns] >= GOOD_LABEL
         return [float(good[:k].sum()) / k for k in self.ranks]
+
+    def result(self, views: BoolArray | None = None) -> dict[str, float]:
+        """`heatmap_mse` and `suction_precision_at_k`, over the chosen views (V,) or all."""
+        ranks = {f"suction_precision_at_{k}": self.precision_at(k, views) for k in self.ranks}
+        return {"heatmap_mse": self.mean_squared_error(views), **ranks}
+
+    def of_each_view(self) -> dict[str, Float64Array]:
+        """As `result`, (V,) over each view alone; NaN where nothing was measured."""
+        squared, cells = np.array(self._squared_error), np.array(self._num_cells, dtype=np.int64)
+        errors = np.divide(squared, cells, out=np.full(len(cells), np.nan), where=cells > 0)
+        ranks = {f"suction_precision_at_{k}": np.array(values) for k, values in self._precisions.items()}
+        return {"heatmap_mse": errors, **ranks}
 
     def mean_squared_error(self, views: BoolArray | None = None) -> float:
         """Over all cells of the chosen views (V,), or of all; NaN without any."""

@@ -222,7 +222,7 @@ def _origin(table: Mapping[str, Any]) -> str:
     commands = "\n".join(f"    {command}" for command in table["commands"])
     definitions = (
         "AP: COCO, IoU 0.50:0.95, 100 detections, without classes; occlusion over instances matched at IoU 0.5; centre "
-        "of mass: keypoint AP, k = 0.2; heatmap: mean squared error at stride 4 (docs/conventions.md). Per cent, but "
+        "of mass: keypoint AP, k = 0.2; heatmap: mean squared error at stride 4 (docs/metrics.md). Per cent, but "
         "for the heatmap."
     )
     return (
