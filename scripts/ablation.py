@@ -76,6 +76,8 @@ def variants(base: Recipe) -> dict[str, Recipe]:
         "half the batch, twice the steps": smaller(2),
         "a quarter of the batch, four times the steps": smaller(4),
         "learning rate x 2": replace(base, optimizer=replace(optimizer, lr=2 * optimizer.lr)),
+        "learning rate / 2": replace(base, optimizer=replace(optimizer, lr=optimizer.lr / 2)),
+        "learning rate / 4": replace(base, optimizer=replace(optimizer, lr=optimizer.lr / 4)),
     }
 
 
