@@ -56,7 +56,8 @@ class TorchvisionBackboneConfig:
     norm: Literal["group", "frozen_batch"] = "group"
     """"group" learns from scratch at any batch size; "frozen_batch" keeps the statistics and scales that pretrained
     weights bring, and without such weights normalises nothing. Batch statistics of two images would be noise (Wu and
-    He, ECCV 2018)."""
+    He, ECCV 2018). Filters learn in all stages either way, so that every row of a table learns alike; to freeze the
+    first stages too, as detectors often do, would save time and memory."""
 
     def __post_init__(self) -> None:
         if self.kind != "torchvision":
