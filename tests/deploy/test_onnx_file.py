@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
-from graspnext.runtime.openvino_backend import import_openvino
+from graspnext.runtime.openvino_backend import openvino_core
 
 RNG = np.random.default_rng(0)
 
@@ -76,7 +76,7 @@ def test_openvino_computes_a_weighted_reduction() -> None:
     x = RNG.uniform(size=(60, 16, 16)).astype(np.float32)
     expected = (x**2).sum(axis=2) * weights
     keep_reduced_axes(model)
-    core = import_openvino().Core()
+    core = openvino_core()
     compiled = core.compile_model(core.read_model(model=model.SerializeToString(), weights=b""), "CPU")
     assert np.abs(compiled([x])[0] - expected).max() < 1e-2
 

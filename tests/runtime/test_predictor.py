@@ -147,3 +147,19 @@ assert "torch" not in sys.modules and "openvino_telemetry" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300, env=os.environ | {"HOME": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_are_heard_after_two_predictors_have_come_and_gone(bundle: Path) -> None:
+    """In the order in which they were made: with two of OpenVINO's cores this ended in a segmentation fault."""
+    program = """
+import signal, sys
+from graspnext.runtime.predictor import Predictor
+first = Predictor(sys.argv[1], runtime="openvino", num_threads=1)
+second = Predictor(sys.argv[1], runtime="openvino", num_threads=1)
+del first
+del second
+signal.signal(signal.SIGTERM, lambda number, frame: print("heard", flush=True))
+signal.raise_signal(signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(bundle)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

@@ -21,7 +21,7 @@ from graspnext.learning.checkpoint import load_run
 from graspnext.learning.table.protocols import SpeedConfig
 from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.backend import find_backend
-from graspnext.runtime.openvino_backend import import_openvino
+from graspnext.runtime.openvino_backend import openvino_core
 from graspnext.types import UInt8Array
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def can_do(runtime: str, precision: str) -> bool:
     """Whether the processor has what a form needs: bf16 in OpenVINO falls back to fp32 without a word elsewhere."""
     if (runtime, precision) != ("openvino", "bf16"):
         return True
-    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def open_form(

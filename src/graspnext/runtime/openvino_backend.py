@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,20 @@ def import_openvino() -> Any:
             del sys.modules[_TELEMETRY]
 
 
+@cache
+def openvino_core() -> Any:
+    """OpenVINO itself, one for the whole process and never given back.
+
+    On processors with AMX each core gives the thread another stack for signals, and puts back the one before when it
+    goes. Of two, the first to come and to go leaves the second to put back memory that is no longer there, and the next
+    signal that Python listens to, Ctrl-C for one, ends the process with a segmentation fault (OpenVINO 2026.4).
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoBackend(Backend):
     """Reads the ONNX bytes itself: nothing is converted beforehand, cached on disk, or sent anywhere."""
 
@@ -61,7 +76,7 @@ class OpenVinoBackend(Backend):
         """
         if precision not in _PRECISIONS:
             raise ConfigError("precision", precision, f"one of {', '.join(_PRECISIONS)}")
-        core = import_openvino().Core()
+        core = openvino_core()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
