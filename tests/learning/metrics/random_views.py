@@ -209,6 +209,20 @@ class ChoosingEval(COCOeval):  # type: ignore[misc]
                     truth["ignore"] = 1
 
 
+def prepared(kind: str, truths: list[dict[str, Any]], found: list[dict[str, Any]], num_views: int) -> ChoosingEval:
+    """An evaluation of annotations in COCO's form, over all areas, ready to run; it prints."""
+    head = {"images": [{"id": k + 1, "height": H, "width": W} for k in range(num_views)], "categories": [{"id": 1}]}
+    pair = COCO(), COCO()
+    for coco, records in zip(pair, (truths, found), strict=True):
+        coco.dataset = {**head, "annotations": records}
+        coco.createIndex()
+    evaluation = ChoosingEval(*pair, kind)
+    evaluation.params.kpt_oks_sigmas = np.array([0.1])
+    evaluation.params.maxDets = [100]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+    return evaluation
+
+
 def reference(
     case: Case,
     task: str,
@@ -218,19 +232,10 @@ def reference(
     area: tuple[float, float] = (0, 1e10),
 ) -> COCOeval:
     """The evaluation by pycocotools, over some instances, images (1, 2, ...) or amodal areas."""
-    truths, found = as_coco(case, task)
-    head = {"images": [{"id": k + 1, "height": H, "width": W} for k in range(len(case.views))]}
-    head["categories"] = [{"id": 1}]
     with contextlib.redirect_stdout(io.StringIO()):
-        pair = COCO(), COCO()
-        for coco, annotations in zip(pair, (truths, found), strict=True):
-            coco.dataset = {**head, "annotations": annotations}
-            coco.createIndex()
-        evaluation = ChoosingEval(*pair, KINDS[task])
+        evaluation = prepared(KINDS[task], *as_coco(case, task), len(case.views))
         evaluation.chosen = chosen
-        evaluation.params.kpt_oks_sigmas = np.array([0.1])
-        evaluation.params.maxDets = [100]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [list(area)], ["all"]
+        evaluation.params.areaRng = [list(area)]
         if images is not None:
             evaluation.params.imgIds = images
         evaluation.evaluate()

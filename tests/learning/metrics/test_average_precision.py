@@ -6,13 +6,20 @@ import math
 
 import numpy as np
 import pytest
-from tests.learning.metrics.random_views import KINDS, precision_of, random_case, recall_of, reference
+from tests.learning.metrics.random_views import (
+    KINDS,
+    precision_of,
+    prepared,
+    random_case,
+    recall_of,
+    reference,
+    xywh,
+)
 
 from graspnext.learning.metrics.average_precision import AveragePrecision
 from graspnext.learning.metrics.similarity import box_similarity, point_similarity
 
 NUM_CASES = 500
-NONE = np.zeros(0, dtype=np.bool_)
 
 
 def test_equals_pycocotools() -> None:
@@ -55,6 +62,36 @@ def test_oks_closed_form() -> None:
         similarity = math.exp(-(distance_px**2) / (2 * 900 * 0.2**2))
         thresholds = [0.5 + 0.05 * k for k in range(10)]
         assert ours.matches().average_precision() == pytest.approx(sum(similarity >= t for t in thresholds) / 10)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_of_instances_that_fit_equally_the_last_is_taken(order: list[int]) -> None:
+    """As in pycocotools: the second detection fits one of them alone, and is right only if that one is free."""
+    truths = np.array([[0, 0, 10, 10], [4, 0, 14, 10]], np.float32)[order]
+    found = np.array([[2, 0, 12, 10], [0, 0, 10, 10]], np.float32)
+    crowd = np.zeros(2, dtype=np.bool_)
+    ours = AveragePrecision()
+    ours.add_view(np.array([0.9, 0.8], np.float32), box_similarity(found, truths, crowd), crowd)
+    as_coco = [
+        [
+            {
+                "id": k + 1,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": xywh(box),
+                "area": 100,
+                "iscrowd": 0,
+                "score": 0.9 - k,
+            }
+            for k, box in enumerate(every, start=1)
+        ]
+        for every in (truths, found)
+    ]
+    evaluation = prepared("bbox", *as_coco, num_views=1)
+    evaluation.evaluate()
+    expected = evaluation.evalImgs[0]["dtMatches"].astype(int) - 1  # (10, 2), -1 = nothing
+    np.testing.assert_array_equal(ours.matches().truth, expected)
+    assert expected[0].tolist() == ([1, 0] if order == [0, 1] else [1, -1])
 
 
 def test_an_ignored_instance_is_neither_positive_nor_mistake() -> None:
