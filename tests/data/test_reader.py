@@ -41,6 +41,26 @@ def test_a_view_comes_back_as_it_was_made(tiny_dataset: Path, tiny_view: Callabl
         assert one.occluded_rate == pytest.approx(other.occluded_rate, abs=1e-6)
 
 
+def test_instances_that_are_not_wanted_are_not_decoded(broken: Path) -> None:
+    dataset = Dataset(broken)
+    entry = dataset.entries[0]
+    whole = dataset.read(entry)
+    labels = broken / "scenes" / entry.scene / f"{entry.view}_labels.json"
+    record = json.loads(labels.read_text())
+    damaged = record["instances"][2]["id"]
+    record["instances"][2]["segmentation"]["counts"] = "0"
+    labels.write_text(json.dumps(record))
+    with pytest.raises(DatasetError, match=r"instances\[2\].segmentation"):
+        dataset.open(entry).view()
+    view = dataset.open(entry).view(lambda one: one.id != damaged)
+    assert [one.id for one in view.labels.instances] == [one.id for one in whole.labels.instances if one.id != damaged]
+    np.testing.assert_array_equal(
+        view.labels.instance_ids, np.where(whole.labels.instance_ids == damaged, 0, whole.labels.instance_ids)
+    )
+    np.testing.assert_array_equal(view.image, whole.image)
+    assert not view.labels.depth_m.any()
+
+
 def test_splits_share_no_scene_and_hold_all_views(tiny_dataset: Path) -> None:
     dataset = Dataset(tiny_dataset)
     scenes = {name: {entry.scene for entry in dataset.split(name)} for name in ("train", "val", "test", "novel")}
