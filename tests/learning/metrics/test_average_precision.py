@@ -72,19 +72,9 @@ def test_of_instances_that_fit_equally_the_last_is_taken(order: list[int]) -> No
     crowd = np.zeros(2, dtype=np.bool_)
     ours = AveragePrecision()
     ours.add_view(np.array([0.9, 0.8], np.float32), box_similarity(found, truths, crowd), crowd)
+    same = {"image_id": 1, "category_id": 1, "area": 100, "iscrowd": 0}
     as_coco = [
-        [
-            {
-                "id": k + 1,
-                "image_id": 1,
-                "category_id": 1,
-                "bbox": xywh(box),
-                "area": 100,
-                "iscrowd": 0,
-                "score": 0.9 - k,
-            }
-            for k, box in enumerate(every, start=1)
-        ]
+        [same | {"id": k, "bbox": xywh(box), "score": 1 / k} for k, box in enumerate(every, start=1)]
         for every in (truths, found)
     ]
     evaluation = prepared("bbox", *as_coco, num_views=1)
