@@ -141,6 +141,27 @@ def test_both_stop_after_the_same_step_when_one_is_asked_to(tiny_dataset: Path, 
 
 
 @pytest.mark.slow
+def test_a_launcher_that_repeats_a_signal_does_not_cut_the_saving_short(tiny_dataset: Path, tmp_path: Path) -> None:
+    """A manager of machines signals every process; torchrun then passes its own signal on to the same ones."""
+    run = tmp_path / "run"
+    words = ["train", "tiny", "--data", str(tiny_dataset), "--out", str(run), *RECIPE, "--recipe.steps", "5000"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    process = subprocess.Popen(
+        [*launcher, "-m", "graspnext", *words], stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    while not (run / "checkpoint/last.json").exists():
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=90)[1]
+    checkpoint = load_checkpoint(run)
+    assert len(children) == 2 and checkpoint is not None
+    assert said.count(f"stopped and saved after step {checkpoint.step}") == 2, said
+
+
+@pytest.mark.slow
 def test_processes_that_do_not_share_a_disk_are_told(tiny_dataset: Path, tmp_path: Path) -> None:
     runs = [tmp_path / "one", tmp_path / "two"]
     words = ["train", "tiny", "--data", str(tiny_dataset), *RECIPE]

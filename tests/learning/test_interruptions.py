@@ -119,15 +119,32 @@ def test_a_polite_signal_saves_and_says_so_in_one_line(
     assert same_end(straight, out)
 
 
-def test_a_second_signal_stops_at_once_and_the_old_handlers_return() -> None:
-    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_another_ctrl_c_stops_at_once_and_the_old_handlers_return(
+    first: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+    before = [signal.getsignal(one) for one in signals]
     with heed_signals() as interruption:
         assert not interruption.asked
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(first)
         assert interruption.asked
+        for echo in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):  # what a launcher passes on
+            signal.raise_signal(echo)
+        monkeypatch.setattr("graspnext.learning.interruption.PATIENCE_S", -1.0)  # that much later
+        signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(one) for one in signals] == before
+
+
+def test_a_training_outlives_those_who_read_its_lines(tiny_dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run = start(tiny_dataset, out, "--recipe.steps", str(RECIPE.steps))
+    assert run.stderr is not None and run.stderr.readline().startswith("step 1/")
+    run.stderr.close()
+    assert run.wait(timeout=120) == 0
+    assert (out / "weights.safetensors").exists() and len(read_log(out)) == RECIPE.steps
 
 
 @needs_mount

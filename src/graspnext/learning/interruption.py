@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """From a terminal, and from what manages machines and wants one back."""
+PATIENCE_S = 1.0
+"""A second Ctrl-C within this time is the same wish as the first: launchers pass on what also came directly."""
 
 
 @dataclass
@@ -22,26 +25,33 @@ class Interruption:
 
 @contextmanager
 def heed_signals() -> Iterator[Interruption]:
-    """Take the signals as a wish to stop after the present step; a second one stops at once.
+    """Take the signals as a wish to stop after the present step; another Ctrl-C stops at once.
 
+    SIGTERM only ever asks. Launchers send it on top of other signals and to whoever is still saving when another
+    process is done, and whoever wants more has SIGKILL. SIGPIPE, which the command line lets end the program, is
+    ignored: hours of training must not end with who reads its lines, nor without a word with a loader process.
     Outside the main thread, where Python lets nobody listen, nothing changes.
 
     Raises:
-        KeyboardInterrupt: At the second signal.
+        KeyboardInterrupt: At a Ctrl-C more than `PATIENCE_S` after the first signal.
     """
-    interruption = Interruption()
+    interruption, first_at = Interruption(), 0.0
 
     def hear(number: int, frame: FrameType | None) -> None:
-        if interruption.asked:
+        nonlocal first_at
+        now = time.monotonic()
+        if not interruption.asked:
+            interruption.asked, first_at = True, now
+        elif number == signal.SIGINT and now - first_at > PATIENCE_S:
             raise KeyboardInterrupt
-        interruption.asked = True
 
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    before = [signal.signal(one, hear) for one in SIGNALS]
+    before = {one: signal.signal(one, hear) for one in SIGNALS}
+    before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         yield interruption
     finally:
-        for one, handler in zip(SIGNALS, before, strict=True):
+        for one, handler in before.items():
             signal.signal(one, handler)

@@ -56,6 +56,7 @@ def train(
         ConfigError: The recipe asks for a device that is not there, or its batch does not divide among the processes.
         WeightsError: The file of starting weights cannot be read, or is not of this backbone.
         WorkerError: Another process of the training has ended.
+        OutputError: The run's folder cannot be written.
         KeyboardInterrupt: A signal asked it to stop; the present state is saved.
     """
     dataset = Dataset(data)
@@ -108,6 +109,7 @@ def _learn(learner: Learner, loader: TrainLoader, dataset: Dataset, *, out: Path
                 if recorder is not None:
                     recorder.record(done, update, stopping=stopping)
                 if stopping and done < recipe.steps:
+                    processes.wait()  # where one process ends, launchers end the others, and the first may be saving
                     raise KeyboardInterrupt(f"{out}: stopped and saved after step {done}; go on with --resume")
     if recorder is not None:
         recorder.finish()
