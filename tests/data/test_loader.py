@@ -160,6 +160,17 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes by /proc")
+def test_a_terminal_does_not_reach_the_workers(tiny_dataset: Path) -> None:
+    """They would end while they start, and the training with them, where it should save and stop."""
+    before = children()
+    batches = loader(tiny_dataset, workers=1).batches(0)
+    next(batches)
+    (worker,) = children() - before
+    assert os.getpgid(worker) != os.getpgrp()
+    batches.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes by /proc")
 def test_no_worker_outlives_a_killed_training(tiny_dataset: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", KILLED, str(tiny_dataset)], stdout=subprocess.PIPE, text=True, check=False, timeout=60

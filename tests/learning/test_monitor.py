@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.disks import fill, needs_mount, small_disk
 
 from graspnext.data.augmentation import AugmentationConfig
 from graspnext.data.loader import LoaderConfig
 from graspnext.data.reader import Dataset
+from graspnext.errors import OutputError
 from graspnext.learning import monitor as module
 from graspnext.learning.checkpoint import load_tensors
 from graspnext.learning.monitor import Monitor
@@ -144,6 +146,18 @@ def test_scalars_hold_each_step_once_after_many_starts(tmp_path: Path) -> None:
     found = [(event.step, event.value) for event in read.Scalars("loss/box")]
     assert found == [(step, pytest.approx(1 / step)) for step in range(1, 31)]
     assert sizes[2] - sizes[1] == pytest.approx(sizes[1] - sizes[0], rel=0.1)
+
+
+@needs_mount
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's own writer
+def test_scalars_that_find_no_space_at_the_end_say_so(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with small_disk(tmp_path / "disk", megabytes=4) as disk:
+        fill(disk, leave_bytes=2**14)
+        scalars = Scalars(disk)
+        with pytest.raises(OutputError, match="no space left on the device"):
+            scalars.add([{"step": step, "losses": {"b" * 2**12: 1.0}} for step in range(8)])  # waits in memory
+            scalars.close()
 
 
 def test_without_tensorboard_nothing_is_written_and_nothing_said(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,11 +140,11 @@ class TrainLoader:
         step = start_step
         try:
             while True:
-                numbers = self._task.numbers(step)
-                samples = crew.batch(step) if crew else None
-                if samples is None:  # no crew, or its worker met an error: meet it here, where it can be raised
-                    samples = [self._stream.sample(number) for number in numbers]
-                yield collate(samples, numbers)
+                batch = crew.batch(step) if crew else None
+                if batch is None:  # no crew, or its worker met an error: meet it here, where it can be raised
+                    numbers = self._task.numbers(step)
+                    batch = collate([self._stream.sample(number) for number in numbers], numbers)
+                yield batch
                 step += 1
         finally:
             if crew:
@@ -192,16 +192,16 @@ class _Crew:
         self._root = task.root
         self._workers = [_Worker(task, start + index) for index in range(task.config.workers)]
 
-    def batch(self, step: int) -> list[Sample] | None:
+    def batch(self, step: int) -> Batch | None:
         """Batch `step`, asked for in rising order; None when its worker met an error."""
         worker = self._workers[(step - self._start) % len(self._workers)]
-        result = worker.results.get()
-        if result is _ENDED:
+        batch: Batch | object | None = worker.results.get()
+        if not isinstance(batch, Batch | None):
             code = worker.process.wait()
             raise DatasetError(
                 self._root, f"a loader worker ended with code {code}", "free memory, or use fewer workers"
             )
-        return None if result is None else [_unpack(parts) for parts in result]
+        return batch
 
     def close(self) -> None:
         """End all workers and wait for them."""
@@ -215,14 +215,18 @@ _ENDED = object()
 
 
 class _Worker:
-    """One child process and the thread that takes in what it makes."""
+    """One child process, and the thread that makes batches of what comes from it."""
 
     def __init__(self, task: _Task, first: int) -> None:
+        self._task, self._first = task, first
         self.results: queue.Queue[Any] = queue.Queue(maxsize=task.config.prefetch)
         self._closed = threading.Event()
         command = [sys.executable, "-c", "from graspnext.data.loader import work; work()"]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        # In a group of its own: a terminal's Ctrl-C would end it while it starts, before it can ignore the signal.
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
+        )
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # a worker dead already: `batch` reports it
             pickle.dump((task, first), self.process.stdin)
@@ -232,12 +236,15 @@ class _Worker:
 
     def _take_in(self) -> None:
         assert self.process.stdout is not None
-        result: Any = None
+        result: Batch | object | None = None
+        step = self._first
         while result is not _ENDED and not self._closed.is_set():
             try:
-                result = pickle.load(self.process.stdout)
+                packed = pickle.load(self.process.stdout)
+                result = packed and collate([_unpack(parts) for parts in packed], self._task.numbers(step))
             except (EOFError, pickle.UnpicklingError, OSError, ValueError):  # cut short when the worker dies
                 result = _ENDED
+            step += self._task.config.workers
             while not self._closed.is_set():
                 try:
                     self.results.put(result, timeout=0.1)
@@ -284,13 +291,17 @@ def _end_with_loader() -> None:
     os._exit(0)
 
 
+_MASKS = ("visible_masks", "amodal_masks")
+
+
 def _pack(sample: Sample) -> dict[str, Any]:
     """A sample with one bit a mask pixel: an eighth of the bytes to send."""
-    masks = np.packbits(np.stack([sample.visible_masks, sample.amodal_masks]), axis=None)
-    return vars(replace(sample, visible_masks=None, amodal_masks=None)) | {"masks": masks}  # type: ignore[arg-type]
+    return vars(sample) | {name: np.packbits(getattr(sample, name), axis=None) for name in _MASKS}
 
 
 def _unpack(parts: dict[str, Any]) -> Sample:
-    shape = (2, len(parts["boxes"]), *parts["image"].shape[:2])
-    bits = np.unpackbits(parts.pop("masks"), count=int(np.prod(shape))).view(bool).reshape(shape)
-    return Sample(**(parts | {"visible_masks": bits[0], "amodal_masks": bits[1]}))
+    shape = (len(parts["boxes"]), *parts["image"].shape[:2])
+    masks = {
+        name: np.unpackbits(parts[name], count=int(np.prod(shape))).view(np.bool_).reshape(shape) for name in _MASKS
+    }
+    return Sample(**(parts | masks))

@@ -56,6 +56,11 @@ class Scalars:
             self._count = len(lines)
 
     def close(self) -> None:
-        """Write what is waiting."""
+        """Write what is waiting.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         if self._writer is not None:
-            self._writer.close()
+            with output_errors(self._folder):
+                self._writer.close()
