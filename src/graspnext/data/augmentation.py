@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from PIL import Image, ImageFilter
 
-from graspnext.data.copy_paste import paste_parts
+from graspnext.data.copy_paste import Patch, cut_out_parts, lay_on_top
 from graspnext.data.crop import Axis, Crop, Placement, Turn, crop_labels, crop_picture
 from graspnext.data.sample import SUCTION_STRIDE, Sample, mean_pool
 from graspnext.errors import ConfigError
@@ -125,11 +125,13 @@ def augment_at(
 ) -> Sample:
     """The rest of `augment`; instances of the view that `place` does not show may be missing."""
     picture = crop_picture(view.image, place, rng=rng)
-    crop = crop_labels(view, place)
+    patches: list[Patch] = []
     if donor is not None and config.paste_probability:
         own = rng.spawn(1)[0]  # leaves the state of `rng` as it is: all else is the same with and without pasted parts
         if own.random() < config.paste_probability:
-            crop = paste_parts(picture, crop, place, donor(own), config, rng=own)
+            patches = cut_out_parts(donor(own), place, config, rng=own)
+    crop = crop_labels(view, place, room=len(patches))
+    lay_on_top(patches, picture, crop)
     return _finish(_change_colours(picture, config, rng), crop, config)
 
 

@@ -11,6 +11,7 @@ was, though a cup on a neighbour could now touch it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -39,56 +40,8 @@ def can_be_pasted(instance: Instance, size: tuple[int, int]) -> bool:
     return bool(inside and not instance.ignore and instance.occluded_rate <= MAX_HIDDEN)
 
 
-def paste_parts(
-    picture: Image.Image,
-    crop: Crop,
-    place: Placement,
-    donor: View,
-    config: AugmentationConfig,
-    *,
-    rng: np.random.Generator,
-) -> Crop:
-    """Lay 1 ... `config.paste_parts` parts of another view on a crop, one on top of the other.
-
-    They keep the crop's scale, are mirrored and turned at random as far as the crop itself may be, and lie with the
-    middle of their box anywhere on the crop's view. Their edge is soft inwards: no pixel outside their masks changes.
-
-    Args:
-        picture: The crop's picture; painted over.
-        crop: Its labels; masks and suction are changed in place.
-        place: Where it lies in its view.
-        donor: The other view. Parts that are hidden, cut off or large are not taken.
-        config: How many parts, which turns, and how small a part may be.
-        rng: Source of all randomness.
-
-    Returns:
-        The crop with the pasted parts as its last instances, the topmost last: unoccluded, as far as they do not cover
-        each other. Instances below lose visible pixels, and are `occluded` where the share that is hidden of their
-        whole view reaches the labels' own threshold; amodal masks and centres stay.
-    """
-    rows, columns = place.on_view()
-    scale = place.magnification**0.5
-    longest = MAX_SIDE * min(rows.stop - rows.start, columns.stop - columns.start) / scale  # view px
-    free = [
-        one
-        for one in donor.labels.instances
-        if can_be_pasted(one, donor.image.shape[:2])
-        and max(one.amodal_box[2] - one.amodal_box[0], one.amodal_box[3] - one.amodal_box[1]) <= longest
-        and np.count_nonzero(one.visible_mask) * place.magnification >= config.min_visible_px
-    ]
-    count = min(int(rng.integers(1, config.paste_parts + 1)), len(free))
-    for index in rng.choice(len(free), count, replace=False) if count else ():
-        turn = Turn.draw(flip=config.flip, rotate90=config.rotate90, rng=rng)
-        patch = _lift(donor, free[index], scale, turn)
-        height, width = patch.mask.shape
-        top = int(rng.integers(rows.start, rows.stop)) - height // 2
-        left = int(rng.integers(columns.start, columns.stop)) - width // 2
-        crop = _lay(picture, crop, patch.at(top, left, (rows, columns)))
-    return crop
-
-
 @dataclass(frozen=True, eq=False)
-class _Patch:
+class Patch:
     """A part cut out of its view, at the crop's scale and turned; lies in the crop's corner until put elsewhere."""
 
     picture: Image.Image
@@ -105,7 +58,7 @@ class _Patch:
     columns: slice
     """Where in the crop it lies."""
 
-    def at(self, top: int, left: int, shown: tuple[slice, slice]) -> _Patch:
+    def at(self, top: int, left: int, shown: tuple[slice, slice]) -> Patch:
         """The patch moved by (top, left), cut to the rows and columns that show the view."""
         height, width = self.mask.shape
         rows = slice(max(top, shown[0].start), min(top + height, shown[0].stop))
@@ -124,7 +77,71 @@ class _Patch:
         )
 
 
-def _lift(donor: View, part: Instance, scale: float, turn: Turn) -> _Patch:
+def cut_out_parts(
+    donor: View, place: Placement, config: AugmentationConfig, *, rng: np.random.Generator
+) -> list[Patch]:
+    """1 ... `config.paste_parts` parts of another view, ready to be laid on a crop one on top of the other.
+
+    They take the crop's scale, are mirrored and turned at random as far as the crop itself may be, and lie with the
+    middle of their box anywhere on the crop's view. Their edge is soft inwards: no pixel outside their masks changes.
+
+    Args:
+        donor: The other view. Parts that are hidden, cut off or large are not taken; it may have none to give.
+        place: Where the crop lies in its own view.
+        config: How many parts, which turns, and how small a part may be.
+        rng: Source of all randomness.
+    """
+    rows, columns = place.on_view()
+    scale = place.magnification**0.5
+    longest = MAX_SIDE * min(rows.stop - rows.start, columns.stop - columns.start) / scale  # view px
+    free = [
+        one
+        for one in donor.labels.instances
+        if can_be_pasted(one, donor.image.shape[:2])
+        and max(one.amodal_box[2] - one.amodal_box[0], one.amodal_box[3] - one.amodal_box[1]) <= longest
+        and np.count_nonzero(one.visible_mask) * place.magnification >= config.min_visible_px
+    ]
+    count = min(int(rng.integers(1, config.paste_parts + 1)), len(free))
+    patches = []
+    for index in rng.choice(len(free), count, replace=False) if count else ():
+        turn = Turn.draw(flip=config.flip, rotate90=config.rotate90, rng=rng)
+        patch = _lift(donor, free[index], scale, turn)
+        height, width = patch.mask.shape
+        top = int(rng.integers(rows.start, rows.stop)) - height // 2
+        left = int(rng.integers(columns.start, columns.stop)) - width // 2
+        patches.append(patch.at(top, left, (rows, columns)))
+    return patches
+
+
+def lay_on_top(patches: Sequence[Patch], picture: Image.Image, crop: Crop) -> None:
+    """Make patches the last instances of a crop, the topmost last.
+
+    The last is unoccluded, the others as far as they do not cover each other. Instances below lose visible pixels, and
+    are `occluded` where the share that is hidden of their whole view reaches the labels' own threshold; amodal masks
+    and centres stay.
+
+    Args:
+        patches: Parts that were cut out for this crop.
+        picture: The crop's picture; painted over.
+        crop: Its labels, with empty room for as many instances at the end; changed.
+    """
+    for own, patch in enumerate(patches, start=len(crop.boxes) - len(patches)):
+        where = (patch.rows, patch.columns)
+        picture.paste(patch.picture, (patch.columns.start, patch.rows.start), patch.alpha)
+        crop.suction[where][patch.mask] = patch.suction[patch.mask]
+        for index, visible in enumerate(crop.visible[:own]):
+            lost = visible[where] & patch.mask
+            if lost.any():
+                visible[where] ^= lost
+                crop.occluded_rate[index] += np.count_nonzero(lost) / crop.areas[index]
+                crop.occluded[index] |= crop.occluded_rate[index] >= OCCLUDED_FROM_RATE
+        crop.visible[own][where] = crop.amodal[own][where] = patch.mask
+        crop.boxes[own] = box_at(patch.mask, where)
+        crop.centers[own] = patch.center
+        crop.areas[own] = patch.area
+
+
+def _lift(donor: View, part: Instance, scale: float, turn: Turn) -> Patch:
     """Cut a part out, with a margin that a soft edge needs."""
     margin = int(np.ceil(2 / scale))
     height, width = donor.image.shape[:2]
@@ -146,7 +163,7 @@ def _lift(donor: View, part: Instance, scale: float, turn: Turn) -> _Patch:
         suction[...] = np.nan
     stretch = np.array([size[0] / (right - left), size[1] / (bottom - top)], dtype=np.float32)
     center = (part.center_of_mass[:2] - np.array([left, top], dtype=np.float32)) * stretch
-    return _Patch(
+    return Patch(
         picture=sampled(donor.image, Image.Resampling.BILINEAR),
         alpha=ImageChops.darker(hard, hard.filter(_SOFTEN)),
         mask=mask,
@@ -155,33 +172,4 @@ def _lift(donor: View, part: Instance, scale: float, turn: Turn) -> _Patch:
         area=float(np.count_nonzero(mask)),
         rows=slice(0, mask.shape[0]),
         columns=slice(0, mask.shape[1]),
-    )
-
-
-def _lay(picture: Image.Image, crop: Crop, patch: _Patch) -> Crop:
-    """Put a patch on top of everything."""
-    where = (patch.rows, patch.columns)
-    picture.paste(patch.picture, (patch.columns.start, patch.rows.start), patch.alpha)
-    crop.suction[where][patch.mask] = patch.suction[patch.mask]
-    rate, occluded = crop.occluded_rate.copy(), crop.occluded.copy()
-    for index, visible in enumerate(crop.visible):
-        lost = visible[where] & patch.mask
-        if lost.any():
-            visible[where] ^= lost
-            rate[index] += np.count_nonzero(lost) / crop.areas[index]
-            occluded[index] |= rate[index] >= OCCLUDED_FROM_RATE
-
-    whole = np.zeros((1, *crop.suction.shape), dtype=bool)
-    whole[0][where] = patch.mask
-    box = np.array([box_at(patch.mask, where)], dtype=np.float32)
-    return Crop(
-        boxes=np.concatenate([crop.boxes, box]),
-        visible=np.concatenate([crop.visible, whole]),
-        amodal=np.concatenate([crop.amodal, whole]),
-        centers=np.concatenate([crop.centers, patch.center[None]]),
-        occluded=np.append(occluded, False),
-        occluded_rate=np.append(rate, 0.0),
-        areas=np.append(crop.areas, patch.area),
-        ignore=np.append(crop.ignore, False),
-        suction=crop.suction,
     )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from graspnext.data.reader import window
 from graspnext.types import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array, View
 
 
@@ -168,8 +169,8 @@ def crop_picture(image: UInt8Array, place: Placement, *, rng: np.random.Generato
     return place.turn.picture(inside)
 
 
-def crop_labels(view: View, place: Placement) -> Crop:
-    """What a view says about a crop of it: all instances of which the crop may show a part."""
+def crop_labels(view: View, place: Placement, *, room: int = 0) -> Crop:
+    """What a view says about a crop of it: all instances of which the crop may show a part, then `room` empty ones."""
     S, turn = place.x.size, place.turn
     rows, columns = place.y.source(), place.x.source()
     inside = (slice(place.y.first, place.y.last), slice(place.x.first, place.x.last))
@@ -180,14 +181,15 @@ def crop_labels(view: View, place: Placement) -> Crop:
     turn.undone(suction)[inside] = view.labels.suction[rows].take(columns, axis=1)
 
     kept = [
-        (instance, window)
+        (instance, sampled)
         for instance in view.labels.instances
-        if (window := _window(instance.amodal_box, rows, columns)) is not None
+        if (sampled := _sampled(instance.amodal_box, rows, columns)) is not None
     ]
-    visible = np.zeros((len(kept), S, S), dtype=bool)
-    amodal = np.zeros((len(kept), S, S), dtype=bool)
-    boxes = np.zeros((len(kept), 4), dtype=np.float32)
-    areas = np.zeros(len(kept), dtype=np.float64)
+    count = len(kept) + room
+    visible = np.zeros((count, S, S), dtype=bool)
+    amodal = np.zeros((count, S, S), dtype=bool)
+    boxes = np.zeros((count, 4), dtype=np.float32)
+    areas = np.zeros(count, dtype=np.float64)
     visible_before, amodal_before = turn.undone(visible), turn.undone(amodal)
     for index, (instance, (ys, xs)) in enumerate(kept):
         part = (
@@ -198,24 +200,26 @@ def crop_labels(view: View, place: Placement) -> Crop:
         amodal_before[index][part] = whole
         visible_before[index][part] = ids[part] == instance.id
         boxes[index] = box_at(whole, part)
-        areas[index] = np.count_nonzero(instance.amodal_mask) * place.magnification
+        around = window(instance.amodal_box, view.image.shape[:2])
+        areas[index] = np.count_nonzero(instance.amodal_mask[around]) * place.magnification
 
-    centers = np.array([instance.center_of_mass[:2] for instance, _ in kept], dtype=np.float32).reshape(-1, 2)
+    unknown = [(np.nan, np.nan)] * room
+    centers = np.array([*(one.center_of_mass[:2] for one, _ in kept), *unknown], dtype=np.float32).reshape(-1, 2)
     centers = np.stack([place.x.move(centers[:, 0]), place.y.move(centers[:, 1])], axis=1)
     return Crop(
         boxes=turn.boxes(boxes, S, S),
         visible=visible,
         amodal=amodal,
         centers=turn.points(centers, S, S),
-        occluded=np.array([instance.occluded for instance, _ in kept], dtype=bool),
-        occluded_rate=np.array([instance.occluded_rate for instance, _ in kept], dtype=np.float64),
+        occluded=np.array([*(one.occluded for one, _ in kept), *[False] * room], dtype=bool),
+        occluded_rate=np.array([*(one.occluded_rate for one, _ in kept), *[0.0] * room], dtype=np.float64),
         areas=areas,
-        ignore=np.array([instance.ignore for instance, _ in kept], dtype=bool),
+        ignore=np.array([*(one.ignore for one, _ in kept), *[False] * room], dtype=bool),
         suction=suction * np.float32(np.nan) if "suction" in view.labels.missing else suction,
     )
 
 
-def _window(box: Float32Array, rows: Int64Array, columns: Int64Array) -> tuple[slice, slice] | None:
+def _sampled(box: Float32Array, rows: Int64Array, columns: Int64Array) -> tuple[slice, slice] | None:
     """Which of the rising view indices fall into a box (4,) xyxy px; None where none does."""
     left, right = np.searchsorted(columns, (np.floor(box[0]), np.ceil(box[2])))
     top, bottom = np.searchsorted(rows, (np.floor(box[1]), np.ceil(box[3])))

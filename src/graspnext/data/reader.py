@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,7 +132,7 @@ class OpenView:
             labels=Labels(
                 instances=tuple(instances),
                 instance_ids=_instance_ids(instances, size),
-                depth_m=np.zeros(size, dtype=np.float32),
+                depth_m=np.broadcast_to(np.float32(0), size),  # takes no room and no time
                 suction=self.suction,
                 missing=frozenset(self.labels.missing),
                 approximate=frozenset(self.labels.approximate),
@@ -253,10 +254,10 @@ def decode_instances(
         instance = _instance(record)
         if wanted is not None and not wanted(instance):
             continue
-        amodal, visible = (
-            decode_mask(root, file, f"instances[{index}].{key}", rle, size)
-            for key, rle in (("segmentation", record.segmentation), ("visible_mask", record.visible_mask))
-        )
+        amodal = decode_mask(root, file, f"instances[{index}].segmentation", record.segmentation, size)
+        visible = amodal  # of a part that nothing hides both are the same, and need no second decoding
+        if record.visible_mask != record.segmentation:
+            visible = decode_mask(root, file, f"instances[{index}].visible_mask", record.visible_mask, size)
         instances.append(replace(instance, amodal_mask=amodal, visible_mask=visible))
         for key, box, mask in (("bbox", instance.amodal_box, amodal), ("visible_bbox", instance.visible_box, visible)):
             if np.count_nonzero(mask[window(box, size)]) != np.count_nonzero(mask):
@@ -266,9 +267,10 @@ def decode_instances(
 
 def window(box: Float32Array, size: tuple[int, int]) -> tuple[slice, slice]:
     """The whole pixels (rows, columns) of an image of (height, width) that a box (4,) xyxy touches."""
-    x1, y1 = np.floor(np.clip(box[:2], 0, size[::-1])).astype(int)
-    x2, y2 = np.ceil(np.clip(box[2:], 0, size[::-1])).astype(int)
-    return slice(int(y1), int(y2)), slice(int(x1), int(x2))
+    height, width = size
+    x1, y1, x2, y2 = box.tolist()
+    rows = slice(math.floor(min(max(y1, 0), height)), math.ceil(min(max(y2, 0), height)))
+    return rows, slice(math.floor(min(max(x1, 0), width)), math.ceil(min(max(x2, 0), width)))
 
 
 def decode_mask(root: Path, file: str, field: str, rle: Rle, size: tuple[int, int]) -> BoolArray:
