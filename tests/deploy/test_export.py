@@ -32,9 +32,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     torch.set_num_threads(1)
-    network = tiny_run.lively_network()
-    round_weights(network)
-    return Pipeline(network, tiny_run.INPUT_SIZE)
+    pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
+    round_weights(pipeline)
+    return pipeline
 
 
 def test_the_card_says_what_the_files_are(bundle: Path) -> None:

@@ -20,6 +20,7 @@ from graspnext.network.blocks.downsample import TAPS
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
 from graspnext.network.cost import CostTrace, count_macs, count_params, profile_network
+from graspnext.network.folding import fold
 from graspnext.network.heads.box import BoxHeadConfig
 from graspnext.network.heads.dense import DenseHeadConfig
 from graspnext.network.heads.hierarchical_mask import HierarchicalMaskHeadConfig
@@ -69,7 +70,7 @@ def test_totals_are_sums_and_scale_with_the_counts() -> None:
     config = find_preset("fast")
     report = profile_network(config, 384, proposals=100, detections=20)
     more = profile_network(config, 384, proposals=200, detections=20)
-    assert report.total.params_m == pytest.approx(count_params(build_network(config)) / 1e6)
+    assert report.total.params_m == pytest.approx(count_params(fold(build_network(config))) / 1e6)
     assert report.total.gmacs == pytest.approx(sum(part.gmacs for part in report.parts))
     box = {part.name: part.gmacs for part in report.parts}["box_head"]
     assert more.total.gmacs - report.total.gmacs == pytest.approx(box)
@@ -134,7 +135,7 @@ def test_random_networks_agree_with_the_flop_counter(config: NetworkConfig, side
 def check_whole_network(config: NetworkConfig, side: int) -> None:
     """What the profile says on the meta device, against one real picture and the network's own parameters."""
     report = profile_network(config, side, proposals=config.rpn.proposals, detections=config.max_detections)
-    network = build_network(config).eval()
+    network = fold(build_network(config).eval())
     assert report.total.gmacs * 1e9 == pytest.approx(count_macs(network, torch.rand(1, 3, side, side)), rel=1e-9)
     assert report.total.params_m * 1e6 == pytest.approx(sum(p.numel() for p in network.parameters()), rel=1e-9)
     for name in ("params_m", "gmacs", "activation_mb"):

@@ -82,9 +82,9 @@ def export_bundle(run: Path, out: Path, *, config: ExportConfig) -> Path:
     network, architecture, record = load_run(run)
     record = {**record, **read_summary(run)}
     metrics = read_metrics(config.metrics, config.input_size)
-    if config.precision == "fp16":
-        round_weights(network)
     pipeline = Pipeline(network, config.input_size)
+    if config.precision == "fp16":
+        round_weights(pipeline)
     aside = out.with_name(f".{out.name}.{os.getpid()}.part")
     make_folder(aside)
     try:

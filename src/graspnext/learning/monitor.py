@@ -10,7 +10,6 @@ same weights, bit for bit, as one without.
 
 from __future__ import annotations
 
-import copy
 import io
 import time
 from pathlib import Path
@@ -75,7 +74,7 @@ class Monitor:
             return
         size = -(-max(self._data.info.image_size) // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
         precision = "bf16" if self._recipe.precision == "bf16" else "fp32"
-        pipeline = Pipeline(copy.deepcopy(network).float(), size, precision)
+        pipeline = Pipeline(network, size, precision).float()
         rows = []
         for entry in self._entries:
             view = self._data.read(entry, depth=False)

@@ -2,7 +2,7 @@
 
 MACs are half of what torch's flop counter reports for convolutions and matrix products; elementwise work, poolings and
 RoIAlign are not counted, as in the literature's tables. Activations are the maps that autograd keeps for the way back.
-Everything runs on the meta device: no memory, no arithmetic.
+The network is counted as it is deployed (`folding.fold`). Everything runs on the meta device: no memory, no arithmetic.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from graspnext.errors import ConfigError
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
+from graspnext.network.folding import fold
 
 SIZE_STEP = 32
 """Inputs are padded to multiples of this many pixels."""
@@ -213,7 +214,7 @@ def profile_network(config: NetworkConfig, size: int, *, proposals: int, detecti
     side = -(-size // SIZE_STEP) * SIZE_STEP
     trace = CostTrace()
     with torch.device("meta"):
-        network = build_network(config).train()
+        network = fold(build_network(config)).train()
         image = torch.empty(1, 3, side, side)
         box_rois = torch.empty(proposals, config.neck.width, *[config.box_head.roi_size] * 2)
         mask_rois = torch.empty(detections, config.neck.width, *[config.mask_head.roi_size] * 2)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 
 STRIDES = (4, 8, 16, 32, 64)
 """Strides of the pyramid's levels, px."""
@@ -39,9 +39,9 @@ class FeaturePyramid(nn.Module):
     def __init__(self, in_channels: Sequence[int], config: NeckConfig) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(_lateral(channels, config.width) for channels in in_channels)
-        finest = ConvNormAct(config.width, config.width) if config.finest_conv else nn.ReLU(inplace=True)
+        finest = ConvAct(config.width, config.width) if config.finest_conv else nn.ReLU(inplace=True)
         self.finest = finest
-        self.outputs = nn.ModuleList(ConvNormAct(config.width, config.width) for _ in in_channels[1:])
+        self.outputs = nn.ModuleList(ConvAct(config.width, config.width) for _ in in_channels[1:])
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Four maps, strides 4 to 32, to five levels (B, width, H_l, W_l), finest first."""

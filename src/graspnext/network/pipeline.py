@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from graspnext.errors import ConfigError
 from graspnext.geometry.predictions import EVALUATION_MIN_SCORE, wrap
+from graspnext.network.folding import fold
 from graspnext.network.network import Detections, Network
 from graspnext.types import Prediction, UInt8Array
 
@@ -62,7 +63,7 @@ class Pipeline(nn.Module):
         """Wrap a network.
 
         Args:
-            network: In evaluation mode, put there by this constructor.
+            network: Left as it is; the pipeline holds a folded copy (`folding.fold`) in evaluation mode.
             input_size: Side S px of the square that every image is resized into.
             precision: One of `PRECISIONS`; bf16 is several times faster where the processor has matrix units for it.
 
@@ -74,7 +75,7 @@ class Pipeline(nn.Module):
             raise ConfigError("input_size", input_size, f"a positive multiple of {INPUT_SIZE_STEP}")
         if precision not in PRECISIONS:
             raise ConfigError("precision", precision, f"one of {', '.join(PRECISIONS)}")
-        self.network = network.eval()
+        self.network = fold(network).eval()
         self.input_size = input_size
         self.precision = precision
 

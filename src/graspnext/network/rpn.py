@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from graspnext.errors import ConfigError
 from graspnext.network import boxes as box_ops
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 from graspnext.network.blocks.precision import full_precision
 from graspnext.network.nms import suppress, suppress_in_parallel
 
@@ -76,7 +76,7 @@ class RegionProposals(nn.Module):
         super().__init__()
         self.config = config
         self.strides = tuple(strides)
-        self.tower = nn.Sequential(*[ConvNormAct(width, width) for _ in range(config.depth)])
+        self.tower = nn.Sequential(*[ConvAct(width, width) for _ in range(config.depth)])
         self.predict = nn.Conv2d(width, 5, 1)
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from graspnext.network.backbones.torchvision_trunk import (
     TorchvisionBackbone,
     TorchvisionBackboneConfig,
     Trunk,
+    group_norm,
 )
-from graspnext.network.blocks.conv import group_norm
 
 NODES = {
     "resnet50": ["layer1", "layer2", "layer3", "layer4"],

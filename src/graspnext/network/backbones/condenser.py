@@ -58,7 +58,7 @@ class CondenserBackbone(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, config.stem_channels, 3, stride=2, padding=1)
-        nn.init.kaiming_normal_(self.stem.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         nn.init.zeros_(self.stem.bias)  # type: ignore[arg-type]
         stages, channels = [], config.stem_channels
         for width, depth, taps, condensers in zip(

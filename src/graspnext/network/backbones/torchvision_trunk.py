@@ -13,7 +13,7 @@ from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import group_norm
+from graspnext.network.blocks.depthwise import swap_depthwise
 
 Trunk = Literal["resnet50", "efficientnet_b0", "mobilenet_v3_large"]
 
@@ -44,6 +44,8 @@ _TRUNKS: dict[str, _Taps] = {
     "mobilenet_v3_large": _Taps(models.mobilenet_v3_large, (4, 7, 13, 17), (24, 40, 112, 960), eps=1e-3),
 }
 
+CHANNELS_PER_GROUP = 16
+"""Channels that are normalised together; fewer where a layer is not a multiple of it."""
 NORMS = ("group", "frozen_batch")
 
 
@@ -87,6 +89,18 @@ class FrozenNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no
         return out
 
 
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation (Wu and He, ECCV 2018), independent of the batch size.
+
+    Args:
+        channels: Channels of the map; groups hold 16 of them, or the largest power of two that divides them.
+    """
+    size = CHANNELS_PER_GROUP
+    while channels % size:
+        size //= 2
+    return nn.GroupNorm(channels // size, channels)
+
+
 class TorchvisionBackbone(nn.Module):
     """Image to feature maps at strides 4, 8, 16, 32. Weights are drawn at random; nothing is ever fetched.
 
@@ -99,6 +113,7 @@ class TorchvisionBackbone(nn.Module):
         norm: Callable[[int], nn.Module] = partial(FrozenNorm, eps=taps.eps)
         trunk = taps.make(weights=None, norm_layer=group_norm if config.norm == "group" else norm, **taps.options)
         body = cast("nn.Module", getattr(trunk, "features", trunk))
+        swap_depthwise(body)
         prefix = "" if body is trunk else "features."
         names, layers = zip(*body.named_children(), strict=True)
         self.config = config

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 from graspnext.network.blocks.downsample import BlurPool
 
 
@@ -22,7 +22,7 @@ class AttentionCondenser(nn.Module):
         super().__init__()
         hidden = max(8, channels // reduction)
         self.condense = nn.MaxPool2d(2, ceil_mode=True)
-        self.embed = ConvNormAct(channels, hidden)  # joint local and cross-channel relationships
+        self.embed = ConvAct(channels, hidden)  # joint local and cross-channel relationships
         self.expand = nn.Conv2d(hidden, channels, 1)
         nn.init.kaiming_normal_(self.expand.weight, nonlinearity="sigmoid")
         nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]
@@ -41,10 +41,10 @@ class VisualAttentionCondenser(nn.Module):
     def __init__(self, channels: int, *, reduction: int = 4) -> None:
         super().__init__()
         hidden = max(8, channels // reduction)
-        self.down = ConvNormAct(channels, hidden, 1)
+        self.down = ConvAct(channels, hidden, 1)
         self.condenser = AttentionCondenser(hidden, reduction=2)
-        self.up = ConvNormAct(hidden, channels, 1, act=False)
-        nn.init.zeros_(self.up.norm.weight)
+        self.up = ConvAct(hidden, channels, 1, act=False)
+        nn.init.zeros_(self.up.conv.gain)
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,10 +63,10 @@ class DoubleCondensingBlock(nn.Module):
         super().__init__()
         self.blur = BlurPool(taps)
         self.attention = nn.Sequential(
-            ConvNormAct(in_channels, out_channels, groups=groups),
-            ConvNormAct(out_channels, out_channels, groups=groups, act=False),
+            ConvAct(in_channels, out_channels, groups=groups),
+            ConvAct(out_channels, out_channels, groups=groups, act=False),
         )
-        self.value = ConvNormAct(in_channels, out_channels, 1, act=False)
+        self.value = ConvAct(in_channels, out_channels, 1, act=False)
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:

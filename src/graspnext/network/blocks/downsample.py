@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 
 TAPS = (2, 3, 4, 5)
 Placement = Literal["before", "after"]
@@ -47,7 +47,7 @@ class AntiAliasedDown(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, taps: int, placement: Placement = "before") -> None:
         super().__init__()
         blur = BlurPool(taps)
-        conv = ConvNormAct(in_channels, out_channels)
+        conv = ConvAct(in_channels, out_channels)
         self.layers = nn.Sequential(blur, conv) if placement == "before" else nn.Sequential(conv, blur)
 
     def forward(self, x: Tensor) -> Tensor:

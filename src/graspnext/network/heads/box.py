@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 from graspnext.network.blocks.precision import full_precision
 
 CODER_WEIGHTS = (10.0, 5.0)
@@ -39,7 +39,7 @@ class BoxHead(nn.Module):
     def __init__(self, width: int, config: BoxHeadConfig) -> None:
         super().__init__()
         self.config = config
-        self.convs = nn.Sequential(*[ConvNormAct(width, width) for _ in range(config.depth)])
+        self.convs = nn.Sequential(*[ConvAct(width, width) for _ in range(config.depth)])
         self.hidden = nn.Sequential(
             nn.Flatten(),
             nn.Linear(width * config.roi_size**2, config.hidden),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 from graspnext.network.blocks.precision import full_precision
 
 CENTER_PRIOR = 0.1
@@ -58,8 +58,8 @@ class DenseHead(nn.Module):
 
 def _branch(width: int, config: DenseHeadConfig, priors: Sequence[float]) -> nn.Sequential:
     """A trunk and as many predictions as there are priors, which are their first logits."""
-    layers = [ConvNormAct(width, config.width)]
-    layers += [ConvNormAct(config.width, config.width) for _ in range(config.depth - 1)]
+    layers = [ConvAct(width, config.width)]
+    layers += [ConvAct(config.width, config.width) for _ in range(config.depth - 1)]
     predict = nn.Conv2d(config.width, len(priors), 1)
     nn.init.normal_(predict.weight, std=0.01)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 from graspnext.network.blocks.precision import full_precision
 from graspnext.network.heads.mask import MaskPredictor
 
@@ -50,17 +50,15 @@ class _Task(nn.Module):
     def __init__(self, in_channels: int, width: int, *, stride: int = 1) -> None:
         super().__init__()
         self.guidance = nn.Sequential(
-            ConvNormAct(in_channels, in_channels),
-            ConvNormAct(in_channels, in_channels),
-            ConvNormAct(in_channels, width),
+            ConvAct(in_channels, in_channels),
+            ConvAct(in_channels, in_channels),
+            ConvAct(in_channels, width),
         )
-        self.first = ConvNormAct(width, width)
+        self.first = ConvAct(width, width)
         self.fusion = nn.Sequential(
-            ConvNormAct(2 * width, 2 * width), ConvNormAct(2 * width, 2 * width), ConvNormAct(2 * width, width)
+            ConvAct(2 * width, 2 * width), ConvAct(2 * width, 2 * width), ConvAct(2 * width, width)
         )
-        self.rest = nn.Sequential(
-            ConvNormAct(width, width, stride=stride), ConvNormAct(width, width), ConvNormAct(width, width)
-        )
+        self.rest = nn.Sequential(ConvAct(width, width, stride=stride), ConvAct(width, width), ConvAct(width, width))
 
     def forward(self, guides: list[Tensor], coded: Tensor) -> Tensor:
         """Guides (R, width, S, S) each and coded box features (R, width, S, S) to (R, width, S / stride, ...)."""
@@ -75,12 +73,12 @@ class HierarchicalMaskHead(nn.Module):
         super().__init__()
         self.config = config
         inner = config.width
-        self.reduce = ConvNormAct(width, inner, 1) if width != inner else nn.Identity()
+        self.reduce = ConvAct(width, inner, 1) if width != inner else nn.Identity()
         self.coding = nn.Sequential(
             nn.ConvTranspose2d(inner, inner, 2, stride=2),
             nn.ReLU(inplace=True),
-            ConvNormAct(inner, inner),
-            ConvNormAct(inner, inner),
+            ConvAct(inner, inner),
+            ConvAct(inner, inner),
         )
         self.visible = _Task(inner, inner)
         self.visible_mask = MaskPredictor(inner)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvNormAct
+from graspnext.network.blocks.conv import ConvAct
 from graspnext.network.blocks.precision import full_precision
 
 
@@ -67,14 +67,12 @@ class MaskHead(nn.Module):
         super().__init__()
         self.config = config
         inner = config.width
-        self.trunk = nn.Sequential(
-            ConvNormAct(width, inner), *[ConvNormAct(inner, inner) for _ in range(config.depth - 1)]
-        )
-        self.visible = ConvNormAct(inner, inner)
+        self.trunk = nn.Sequential(ConvAct(width, inner), *[ConvAct(inner, inner) for _ in range(config.depth - 1)])
+        self.visible = ConvAct(inner, inner)
         self.visible_mask = MaskPredictor(inner)
-        self.amodal = ConvNormAct(2 * inner, inner)
+        self.amodal = ConvAct(2 * inner, inner)
         self.amodal_mask = MaskPredictor(inner)
-        self.occlusion = ConvNormAct(2 * inner, inner)
+        self.occlusion = ConvAct(2 * inner, inner)
         self.occluded = nn.Linear(inner + 1, 1)
         nn.init.normal_(self.occluded.weight, std=0.05)
         nn.init.zeros_(self.occluded.bias)
