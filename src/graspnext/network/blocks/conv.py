@@ -48,7 +48,8 @@ class StandardisedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) to (B, out, H / stride, W / stride)."""
-        return self._conv_forward(x, self.standardised(), self.bias)
+        out: Tensor = self._conv_forward(x, self.standardised(), self.bias)
+        return out
 
     def folded(self) -> nn.Conv2d:
         """A plain convolution that does the same."""
