@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graspnext.network.blocks.conv import ConvAct, ResidualBlock, StandardisedConv2d
+from graspnext.network.blocks.conv import RELU_SCALE, ConvAct, ResidualBlock, StandardisedConv2d
 
 
 @given(
@@ -33,6 +33,25 @@ def test_weights_have_mean_zero_and_the_variance_that_relu_asks_for(
     plain = layer.folded()
     assert type(plain) is torch.nn.Conv2d
     assert torch.equal(plain(x), want)
+
+
+def test_gradients_are_those_of_the_formula() -> None:
+    torch.manual_seed(0)
+    layer = StandardisedConv2d(4, 6, 3, groups=2).double()
+    with torch.no_grad():
+        layer.weight.add_(0.3)
+        layer.gain.uniform_(-1.0, 2.0)
+    weight, gain = (parameter.detach().clone().requires_grad_() for parameter in (layer.weight, layer.gain))
+    variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
+    factor = RELU_SCALE / math.sqrt(18)
+    wanted = (weight - mean) / variance.sqrt() * factor * gain[:, None, None, None]
+    found = layer.standardised()
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
+    toward = torch.randn_like(wanted)
+    (wanted * toward).sum().backward()
+    (found * toward).sum().backward()
+    torch.testing.assert_close(layer.weight.grad, weight.grad, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(layer.gain.grad, gain.grad, rtol=1e-6, atol=1e-8)
 
 
 def test_signals_keep_their_scale_through_many_layers() -> None:
