@@ -23,7 +23,7 @@ Examples:
   torchrun --nproc-per-node 4 -m graspnext train fast --data bins --out runs/fast
 
 --recipe NAME is where to start from, --recipe.FIELD changes one number of it:
-  modern  AdamW, cosine, averaged weights, crops of 384 px at many scales; what is meant when none is named
+  modern  AdamW, cosine, averaged weights, crops of 320 px at many scales; what is meant when none is named
   paper   what the paper says of its training: SGD, two steps down, views of 1200 px, two a batch
   smoke   30 steps at 96 px in seconds, to see that everything works
 

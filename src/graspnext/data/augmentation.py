@@ -24,9 +24,9 @@ from graspnext.types import Float64Array, UInt8Array, View
 class AugmentationConfig:
     """How much each sample differs from its view. Strengths of 0 and probabilities of 0 switch a change off."""
 
-    size: int = 384
+    size: int = 320
     """Side of the square sample, px; a multiple of 4."""
-    scale_range: tuple[float, float] = (0.6, 1.5)
+    scale_range: tuple[float, float] = (0.5, 1.3)
     """Sample pixels per view pixel, drawn log-uniformly."""
     flip: bool = True
     """Mirror left-right and top-bottom, each half of the time. Bins have no up."""

@@ -196,8 +196,6 @@ PROTOCOLS: dict[str, Protocol] = {
             steps=1500,
             checkpoint_every=200,
             overlays_every=500,
-            augmentation=dataclasses.replace(_MODERN.augmentation, size=320),
-            loader=LoaderConfig(batch_size=8),
         ),
         network={"sampling": {"mask_rois": 4}},
         evaluation=EvaluationConfig(input_size=512, views=200),
