@@ -38,6 +38,16 @@ def import_onnxruntime() -> Any:
     return module
 
 
+def session_options(num_threads: int) -> Any:
+    """What a model is compiled with."""
+    options = import_onnxruntime().SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = num_threads
+    # Image sizes vary: arenas and patterns of earlier sizes would only be kept, never used again.
+    options.enable_mem_pattern = False
+    return options
+
+
 class OnnxRuntimeBackend(Backend):
     """Runs the ONNX bytes as they are."""
 
@@ -55,11 +65,7 @@ class OnnxRuntimeBackend(Backend):
             RuntimeError: ONNX Runtime cannot read the model, or it lacks an output.
         """
         ort = import_onnxruntime()
-        options = ort.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = num_threads
-        # Image sizes vary: arenas and patterns of earlier sizes would only be kept, never used again.
-        options.enable_mem_pattern = False
+        options = session_options(num_threads)
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions derive from Exception alone

@@ -56,6 +56,22 @@ def openvino_core() -> Any:
     return import_openvino().Core()
 
 
+def compile_options(precision: str, num_threads: int) -> dict[str, Any]:
+    """What a model is compiled with.
+
+    Raises:
+        ConfigError: There is no such precision.
+    """
+    if precision not in _PRECISIONS:
+        raise ConfigError("precision", precision, f"one of {', '.join(_PRECISIONS)}")
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        "CACHE_DIR": "",
+    }
+    return options | ({"INFERENCE_NUM_THREADS": num_threads} if num_threads else {})
+
+
 class OpenVinoBackend(Backend):
     """Reads the ONNX bytes itself: nothing is converted beforehand, cached on disk, or sent anywhere."""
 
@@ -74,16 +90,8 @@ class OpenVinoBackend(Backend):
             ConfigError: There is no such precision.
             RuntimeError: OpenVINO cannot read the model, or it lacks an output.
         """
-        if precision not in _PRECISIONS:
-            raise ConfigError("precision", precision, f"one of {', '.join(_PRECISIONS)}")
+        options = compile_options(precision, num_threads)
         core = openvino_core()
-        options: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
-            "CACHE_DIR": "",
-        }
-        if num_threads:
-            options["INFERENCE_NUM_THREADS"] = num_threads
         self._compiled = core.compile_model(core.read_model(model=model, weights=b""), "CPU", options)
         self._request = self._compiled.create_infer_request()
         # Asked for by name, since a tensor may go by several names and say another one first.
