@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ from graspnext.learning.recipes import Recipe
 from graspnext.learning.run import Log, only_writer, open_run, write_summary
 from graspnext.learning.update import Learner, Update
 from graspnext.network.backbones.pretrained import load_backbone_weights
+from graspnext.network.backbones.torchvision_trunk import MIN_BATCH, TorchvisionBackboneConfig
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
 from graspnext.network.network import Network
@@ -40,7 +42,7 @@ def train(
     parts, it is the same up to rounding.
 
     Args:
-        preset: The network.
+        preset: The network; `with_fitting_norms` may change it.
         data: Dataset folder; its `train` split is learnt from.
         out: Folder of the run (see `learning.run`).
         recipe: Everything else.
@@ -63,6 +65,7 @@ def train(
     with join_processes(find_device(recipe)) as processes, ExitStack() as stack:
         shard = Shard(processes.rank, processes.world)
         loader = TrainLoader(dataset, "train", recipe.augmentation, recipe.loader, recipe.seed, shard)
+        preset = with_fitting_norms(preset, recipe.loader.batch_size // (recipe.accumulate * processes.world))
         network = start_network(preset, recipe, weights)  # a file that does not fit leaves no folder behind
         if processes.first:
             stack.enter_context(only_writer(out))
@@ -76,6 +79,20 @@ def train(
         elif processes.first:
             logger.info("%s is finished already", out)
     return out / WEIGHTS_FILE
+
+
+def with_fitting_norms(preset: NetworkConfig, images: int) -> NetworkConfig:
+    """The same network, its trunk with group norms where parts of a batch are too small for batch statistics.
+
+    Args:
+        preset: Any network.
+        images: In each part of a batch that is learnt from at once.
+    """
+    backbone = preset.backbone
+    if not isinstance(backbone, TorchvisionBackboneConfig) or backbone.norm != "batch" or images >= MIN_BATCH:
+        return preset
+    logger.info("backbone: group norms, since %d images at once are too few for batch statistics", images)
+    return replace(preset, backbone=replace(backbone, norm="group"))
 
 
 def start_network(preset: NetworkConfig, recipe: Recipe, weights: Path | None) -> Network:

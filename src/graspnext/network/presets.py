@@ -34,7 +34,7 @@ def _baseline(trunk: Trunk) -> NetworkConfig:
     Nothing public gives their sizes; these agree with the paper's parameters and MACs (docs/networks.md).
     """
     return NetworkConfig(
-        backbone=TorchvisionBackboneConfig(trunk=trunk),
+        backbone=TorchvisionBackboneConfig(trunk=trunk, norm="batch"),
         neck=NeckConfig(width=256, finest_conv=True),
         rpn=RpnConfig(
             finest_stride=4, depth=1, level_limits_px=(32.0, 64.0, 128.0, 256.0), candidates=1000, proposals=1000

@@ -52,6 +52,14 @@ def test_norms() -> None:
     torch.testing.assert_close(alone[-1], together[-1][:1], atol=1e-5, rtol=1e-4)  # no statistics across the batch
 
 
+def test_batch_norms_are_those_of_the_trunk() -> None:
+    backbone = TorchvisionBackbone(TorchvisionBackboneConfig(trunk="mobilenet_v3_large", norm="batch"))
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 46
+    assert {norm.eps for norm in norms} == {1e-3}
+    assert not any(isinstance(module, nn.GroupNorm) for module in backbone.modules())
+
+
 def test_frozen_norm_is_torchvisions_and_keeps_the_precision() -> None:
     torch.manual_seed(0)
     ours, theirs = FrozenNorm(8, eps=1e-3), FrozenBatchNorm2d(8, eps=1e-3)

@@ -46,7 +46,9 @@ _TRUNKS: dict[str, _Taps] = {
 
 CHANNELS_PER_GROUP = 16
 """Channels that are normalised together; fewer where a layer is not a multiple of it."""
-NORMS = ("group", "frozen_batch")
+NORMS = ("batch", "group", "frozen_batch")
+MIN_BATCH = 4
+"""Images from which on batch statistics are worth having (Wu and He, ECCV 2018, Figure 1: below, errors soar)."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,12 @@ class TorchvisionBackboneConfig:
 
     kind: Literal["torchvision"] = "torchvision"
     trunk: Trunk = "resnet50"
-    norm: Literal["group", "frozen_batch"] = "group"
-    """"group" learns from scratch at any batch size; "frozen_batch" keeps the statistics and scales that pretrained
-    weights bring, and without such weights normalises nothing. Batch statistics of two images would be noise (Wu and
-    He, ECCV 2018). Filters learn in all stages either way, so that every row of a table learns alike; to freeze the
-    first stages too, as detectors often do, would save time and memory."""
+    norm: Literal["batch", "group", "frozen_batch"] = "group"
+    """"batch" learns from scratch and is folded into the convolutions when deployed, but wants `MIN_BATCH` images in
+    each part of a batch; "group" learns from scratch at any batch size, and costs time wherever it runs; "frozen_batch"
+    keeps the statistics and scales that pretrained weights bring, and without such weights normalises nothing. Filters
+    learn in all stages in any case, so that every row of a table learns alike; to freeze the first stages too, as
+    detectors often do, would save time and memory."""
 
     def __post_init__(self) -> None:
         if self.kind != "torchvision":
@@ -110,8 +113,12 @@ class TorchvisionBackbone(nn.Module):
     def __init__(self, config: TorchvisionBackboneConfig) -> None:
         super().__init__()
         taps = _TRUNKS[config.trunk]
-        norm: Callable[[int], nn.Module] = partial(FrozenNorm, eps=taps.eps)
-        trunk = taps.make(weights=None, norm_layer=group_norm if config.norm == "group" else norm, **taps.options)
+        norms: dict[str, Callable[[int], nn.Module]] = {
+            "batch": partial(nn.BatchNorm2d, eps=taps.eps),
+            "group": group_norm,
+            "frozen_batch": partial(FrozenNorm, eps=taps.eps),
+        }
+        trunk = taps.make(weights=None, norm_layer=norms[config.norm], **taps.options)
         body = cast("nn.Module", getattr(trunk, "features", trunk))
         swap_depthwise(body)
         prefix = "" if body is trunk else "features."

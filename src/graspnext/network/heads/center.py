@@ -33,9 +33,7 @@ def locate_centers(heatmap: Tensor, stride: int, boxes: Tensor, masks: Tensor) -
     """
     count, size = masks.shape[0], masks.shape[1]
     rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], dim=1)
-    heat = roi_align(heatmap[None, None], rois, (size, size), 1.0 / stride, 1, True)[
-        :, 0
-    ]  # (D, M, M)
+    heat = roi_align(heatmap[None, None], rois, (size, size), 1.0 / stride, 1, True)[:, 0]  # (D, M, M)
     cell = (torch.arange(size, device=boxes.device, dtype=boxes.dtype) + 0.5) / size  # (M,) in sides of the box
     prior = torch.exp(-0.5 * ((cell - 0.5) / PRIOR_SIGMA) ** 2)
     score = ((heat + FLOOR) * (OFF_MASK + (1 - OFF_MASK) * masks) * (prior[:, None] * prior[None, :])).reshape(
