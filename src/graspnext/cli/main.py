@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "evaluate": "measure a training run or a bundle on a dataset",
     "table": "train and measure the rows of the paper's table under one protocol",
     "export": "turn a training run into a model bundle",
+    "verify": "compare a bundle with its training run, in every runtime and precision",
+    "benchmark": "time networks side by side, from a picture's file to its prediction",
     "doctor": "say what is installed and working, and what to do about the rest",
 }
 """Verb -> one line of help. Each verb is `graspnext.cli.<verb>` with `main(arguments) -> exit code`."""
