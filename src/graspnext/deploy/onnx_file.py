@@ -10,6 +10,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from graspnext.deploy.layer_names import network_boundary
+
 MIN_ELEMENTS = 256
 """Smaller constants stay as they are: they are shapes, scales and biases, and save nothing."""
 
@@ -34,6 +36,7 @@ def store_as_half(model: onnx.ModelProto) -> int:
         Bytes saved.
     """
     graph = model.graph
+    readers = {name: node.name for node in reversed(graph.node) for name in node.input}
     casts: list[onnx.NodeProto] = []
     saved = 0
     for tensor in graph.initializer:
@@ -46,7 +49,9 @@ def store_as_half(model: onnx.ModelProto) -> int:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+        cast = onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
+        cast.name = f"{readers[name]}.{name}" if name in readers else name
+        casts.append(cast)
         saved += values.nbytes - half.nbytes
     nodes = [*casts, *graph.node]
     del graph.node[:]
@@ -71,14 +76,21 @@ def keep_reduced_axes(model: onnx.ModelProto) -> None:
             keep.i = 1
             result = node.output[0]
             node.output[0] = f"{result}.kept"
-            nodes.append(onnx.helper.make_node("Squeeze", [node.output[0], node.input[1]], [result]))
+            drop = onnx.helper.make_node("Squeeze", [node.output[0], node.input[1]], [result])
+            drop.name = f"{node.name}.squeeze"
+            nodes.append(drop)
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del graph.node[:]
         graph.node.extend(copies)
 
 
 def strip(model: onnx.ModelProto) -> None:
-    """Drop names of files, stack traces and intermediate shapes that the exporter leaves in a model, in place."""
+    """Drop what the exporter leaves in a model whose layers are named, in place: names of files, stack traces, shapes.
+
+    Shapes stay of the values at the network's boundary, so that the network can be cut out.
+    """
+    boundary = {name for side in network_boundary(model) for name in side}
+    kept = [value for value in model.graph.value_info if value.name in boundary]
     del model.metadata_props[:]
     model.doc_string = ""
     model.producer_name, model.producer_version = "graspnext", ""
@@ -86,7 +98,9 @@ def strip(model: onnx.ModelProto) -> None:
         graph.doc_string = ""
         del graph.metadata_props[:]
         del graph.value_info[:]
-        for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        if graph is model.graph:
+            graph.value_info.extend(kept)
+        for item in (*graph.value_info, *graph.node, *graph.initializer, *graph.input, *graph.output):
             item.doc_string = ""
             del item.metadata_props[:]
     for function in model.functions:
