@@ -1,92 +1,127 @@
-"""Differences that are planted must be found, and only those."""
+"""A sound bundle passes every gate; a sabotaged one is named by task, frame and layer."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+import onnx
 import pytest
+import torch
+from onnx import numpy_helper
 
-from graspnext.deploy.verify import Tolerance, check_frames, differences, faults
+from graspnext.deploy.agreement import Tolerance
+from graspnext.deploy.frames import dataset_frames, drawn_frames
+from graspnext.deploy.machine import can_do
+from graspnext.deploy.onnx_file import round_weights
+from graspnext.deploy.verify import VerifyConfig, verify_bundle
 from graspnext.errors import ConfigError
+from graspnext.learning.evaluate import evaluate
+from graspnext.network.pipeline import Pipeline
+
+tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
 
-def outputs(count: int = 12) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    low = np.arange(count)[:, None] * 30 + rng.uniform(0, 5, (count, 2))
-    return {
-        "scores": np.linspace(0.9, 0.3, count).astype(np.float32),
-        "amodal_boxes": np.concatenate([low, low + 20], axis=1).astype(np.float32),
-        "visible_masks": rng.uniform(size=(count, 4, 4)).astype(np.float32),
-        "amodal_masks": rng.uniform(size=(count, 4, 4)).astype(np.float32),
-        "occluded_probability": rng.uniform(size=count).astype(np.float32),
-        "center_of_mass": (low + 10).astype(np.float32),
-        "suction": rng.uniform(size=(8, 8)).astype(np.float32),
-        "valid": np.ones(2, dtype=np.float32),
-        "count": np.array(count),
-    }
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
 
 
-def test_equal_outputs_in_another_order_do_not_differ() -> None:
-    reference, other = outputs(), outputs()
-    order = np.random.default_rng(1).permutation(12)
-    for name in other:
-        if other[name].shape[:1] == (12,):
-            other[name] = other[name][order]
-    found = differences(reference, other)
-    assert found["detections"] == 12
-    assert not any(value for name, value in found.items() if name != "detections")
-    assert not faults(found, Tolerance())
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    torch.set_num_threads(1)
+    pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
+    round_weights(pipeline)
+    return pipeline
 
 
-@pytest.mark.parametrize(
-    ("name", "index", "change", "quantity"),
-    [
-        ("scores", 3, 0.01, "score"),
-        ("amodal_boxes", (5, 2), 0.7, "box_px"),
-        ("center_of_mass", (5, 0), -3.0, "center_px"),
-        ("visible_masks", (0, 1, 1), 0.2, "probability"),
-        ("amodal_masks", (7, 1, 1), 0.2, "probability"),
-        ("occluded_probability", 1, 0.2, "probability"),
-        ("suction", (2, 2), 0.01, "suction"),
-        ("valid", 0, -0.1, "valid"),
-    ],
-)
-def test_one_changed_number_is_found(name: str, index: object, change: float, quantity: str) -> None:
-    other = outputs()
-    other[name][index] += change
-    found = differences(outputs(), other)
-    assert found[quantity] == pytest.approx(abs(change), abs=1e-4)
-    said = faults(found, Tolerance())
-    assert len(said) == 1
-    assert said[0].startswith(f"{quantity} differs")
+def changed_bundle(bundle: Path, folder: Path, weight: str) -> tuple[Path, str]:
+    """A copy whose card fits, but one of whose weights is another; and the node that uses it."""
+    model = onnx.load(bundle / "model.onnx")
+    tensor = next(one for one in model.graph.initializer if one.name.removesuffix(".half") == weight)
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[np.abs(values).argmax()] *= -1
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    folder.mkdir()
+    content = model.SerializeToString()
+    (folder / "model.onnx").write_bytes(content)
+    card = json.loads((bundle / "card.json").read_text())
+    card["files"] = {"model.onnx": {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}}
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder, next(node.name for node in model.graph.node if weight in node.input and node.op_type != "Cast")
 
 
-def test_missing_detections_are_counted() -> None:
-    other = outputs()
-    other["scores"][4:6] = 0
-    found = differences(outputs(), other)
-    assert found["unmatched"] == 2
-    assert faults(found, Tolerance()) == ["2 of 12 detections have no counterpart"]
-    assert not faults(found, Tolerance(unmatched_share=0.2))
+def test_a_sound_bundle_passes(bundle: Path, pipeline: Pipeline, tiny_dataset: Path) -> None:
+    frames = dataset_frames(tiny_dataset, "train", limit=4)
+    seen: list[int] = []
+
+    def watch(numbers: Any, total: int) -> Any:
+        for number in numbers:
+            seen.append(total)
+            yield number
+
+    found = verify_bundle(bundle, pipeline, frames, config=VerifyConfig(num_threads=1), watch=watch)
+    assert not found.faults and seen == [4] * 4
+    forms = {"onnxruntime fp32", "openvino fp32"} | ({"openvino bf16"} if can_do("openvino", "bf16") else set())
+    assert set(found.results) == forms and found.frames == 4
+    ours = evaluate(pipeline.predict, frames_dataset(tiny_dataset), "train", limit=4)["metrics"]
+    assert found.reference["amodal_box"] == ours["amodal_box_ap"]
+    assert found.reference["suction"] ** 2 == pytest.approx(ours["heatmap_mse"])
+    result = found.results["openvino fp32"]
+    assert result["detections"] > 20 and 0 < result["differences"]["score"] < 1e-4
+    assert abs(result["drops"]["suction"]) < 1e-3
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["ok"] is True
 
 
-def test_nan_is_a_fault() -> None:
-    other = outputs()
-    other["suction"][0, 0] = np.nan
-    assert faults(differences(outputs(), other), Tolerance())
+def frames_dataset(root: Path) -> Any:
+    from graspnext.data.reader import Dataset
+
+    return Dataset(root)
 
 
-def test_nothing_on_either_side() -> None:
-    empty = outputs(0)
-    assert not faults(differences(empty, outputs(0)), Tolerance())
-    assert faults(differences(empty, outputs(3)), Tolerance())
+def test_a_changed_weight_is_named_by_task_frame_and_layer(bundle: Path, pipeline: Pipeline, tmp_path: Path) -> None:
+    changed, layer = changed_bundle(bundle, tmp_path / "changed", "network.box_head.score.weight")
+    frames = drawn_frames(3, rng=np.random.default_rng(1))
+    config = VerifyConfig(precisions=("fp32",), num_threads=1)
+    found = verify_bundle(changed, pipeline, frames, config=config)
+    assert {fault.runtime for fault in found.faults} == {"onnxruntime", "openvino"}
+    for fault in found.faults:
+        assert (fault.task, fault.precision, fault.layer) == ("amodal_box", "fp32", layer)
+        assert fault.frame in frames.names and fault.measured > fault.limit
+        assert layer in str(fault) and fault.frame in str(fault)
+    assert {fault.gate for fault in found.faults} >= {"score"}
+    plain = found.to_dict()
+    assert plain["ok"] is False and plain["faults"][0]["layer"] == layer and plain["reference"] == {}
 
 
-def test_frames_are_the_same_for_the_same_seed() -> None:
-    first, again = (check_frames(rng=np.random.default_rng(3)) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert len({frame.shape for frame in first}) >= 4
+def test_a_drop_is_named_by_task_frame_and_layer(
+    bundle: Path, pipeline: Pipeline, tmp_path: Path, tiny_dataset: Path
+) -> None:
+    weight = "network.dense_head.branches.0.0.conv.weight"
+    changed, layer = changed_bundle(bundle, tmp_path / "changed", weight)
+    frames = dataset_frames(tiny_dataset, "test", limit=2)
+    config = VerifyConfig(
+        precisions=("fp32",),
+        num_threads=1,
+        ap_drop_fp32=0.0,
+        tolerance=Tolerance(score=1, box_px=1e9, mask_iou=0, center_px=1e9, occlusion=1, suction=1),
+    )
+    found = verify_bundle(changed, pipeline, frames, config=config)
+    drops = [fault for fault in found.faults if fault.gate == "ap_drop"]
+    assert drops and all(fault.layer == layer and fault.frame in frames.names for fault in drops)
+    assert {fault.task for fault in drops} <= {"suction", "center_of_mass"}
 
 
-def test_a_negative_tolerance_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"tolerance\.score is -1"):
-        Tolerance(score=-1)
+def test_mistakes_are_named(bundle: Path, pipeline: Pipeline) -> None:
+    with pytest.raises(ConfigError, match="precisions is 'fp8'"):
+        VerifyConfig(precisions=("fp8",))
+    with pytest.raises(ConfigError, match="ap_drop_bf16 is -1"):
+        VerifyConfig(ap_drop_bf16=-1)
+    frames = drawn_frames(1, rng=np.random.default_rng(0))
+    with pytest.raises(ConfigError, match=r"precisions is 'int8'; it must be of fp32.* for this bundle"):
+        verify_bundle(bundle, pipeline, frames, config=VerifyConfig(precisions=("int8",)))

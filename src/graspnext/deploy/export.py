@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,25 +16,25 @@ import onnx
 import torch
 
 from graspnext import __version__
+from graspnext.deploy.frames import drawn_frames
+from graspnext.deploy.layer_names import name_layers
 from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
-from graspnext.deploy.verify import Tolerance, check_frames, faults, worst
+from graspnext.deploy.translation import reference_outputs, translate
+from graspnext.deploy.verify import VerifyConfig, verify_bundle
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.files import make_folder, output_errors, write_bytes, write_json
-from graspnext.geometry.predictions import OUTPUT_NAMES
 from graspnext.learning.checkpoint import load_run
 from graspnext.learning.run import read_summary
 from graspnext.network.config import NetworkConfig
 from graspnext.network.cost import profile_network
 from graspnext.network.pipeline import Pipeline
-from graspnext.runtime.backend import BACKENDS, open_backend
 from graspnext.runtime.bundle import open_bundle
 from graspnext.runtime.card import CARD_FILE, MODEL_FILE, Card
-from graspnext.types import UInt8Array
 
-OPSET = 18
 PRECISIONS = ("fp16", "fp32")
+_DRAWN_FRAMES = 5
 _EXAMPLE_SHAPE = (96, 160, 3)
-"""Of the image that the graph is traced with: not square, so that nothing takes rows for columns."""
+"""Of the image whose outputs the card describes; their shapes are the same for every image."""
 
 
 @dataclass(frozen=True)
@@ -108,30 +106,8 @@ def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
         pipeline: In evaluation mode.
         half: Store weights that are float16 values as float16 (see `onnx_file.store_as_half`).
     """
-    example = torch.zeros(_EXAMPLE_SHAPE, dtype=torch.uint8)
-    dimensions = {0: torch.export.Dim("height", min=1), 1: torch.export.Dim("width", min=1)}
-    chatter = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir", "onnxscript")]
-    levels = [logger.level for logger in chatter]
-    for logger in chatter:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside the exporter
-            program = torch.onnx.export(
-                pipeline,
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["image"],
-                output_names=list(OUTPUT_NAMES),
-                dynamic_shapes={"image": dimensions},
-                verbose=False,
-            )
-    finally:
-        for logger, level in zip(chatter, levels, strict=True):
-            logger.setLevel(level)
-    assert program is not None
-    model: onnx.ModelProto = program.model_proto
+    model: onnx.ModelProto = translate(pipeline).model_proto
+    name_layers(model)
     strip(model)
     keep_reduced_axes(model)
     if half:
@@ -141,34 +117,26 @@ def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
     return content
 
 
-def verify(bundle: Path, pipeline: Pipeline, *, seed: int, tolerance: Tolerance | None = None) -> dict[str, float]:
-    """Compare a bundle in every runtime with the pipeline that it was frozen from.
+def verify(bundle: Path, pipeline: Pipeline, *, seed: int) -> dict[str, float]:
+    """Compare a bundle in every runtime with the pipeline that it was frozen from, on a few drawn pictures.
 
     Returns:
-        `<runtime>_<quantity>` -> largest difference over the frames.
+        `<runtime>_<quantity>` -> worst difference over the frames (`agreement.differences`).
 
     Raises:
         BundleError: A difference is beyond the tolerance.
     """
-    frames = check_frames(rng=np.random.default_rng(seed))
-    references = [reference_outputs(pipeline, frame) for frame in frames]
-    opened = open_bundle(bundle)
-    measured: dict[str, float] = {}
-    for runtime in BACKENDS:
-        backend = open_backend(runtime, opened, num_threads=torch.get_num_threads())
-        found = worst(references, [backend.run(frame) for frame in frames])
-        said = faults(found, tolerance or Tolerance())
-        if said:
-            problem = f"{runtime} does not give what the trained network gives: {'; '.join(said)}"
-            raise BundleError(bundle, problem, "nothing was written; report this with the run's config.json")
-        measured |= {f"{runtime}_{name}": float(f"{value:.3g}") for name, value in found.items()}
-    return measured
-
-
-@torch.inference_mode()
-def reference_outputs(pipeline: Pipeline, image: UInt8Array) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """What the pipeline itself puts out on an image (H, W, 3), by `OUTPUT_NAMES`, as arrays."""
-    return {name: value.cpu().numpy() for name, value in pipeline(torch.from_numpy(image.copy()))._asdict().items()}
+    frames = drawn_frames(_DRAWN_FRAMES, rng=np.random.default_rng(seed))
+    config = VerifyConfig(precisions=("fp32",), num_threads=torch.get_num_threads())
+    found = verify_bundle(bundle, pipeline, frames, config=config)
+    if found.faults:
+        problem = f"a runtime does not give what the trained network gives: {'; '.join(map(str, found.faults))}"
+        raise BundleError(bundle, problem, "nothing was written; report this with the run's config.json")
+    return {
+        f"{label.removesuffix(' fp32')}_{name}": float(f"{value:.3g}")
+        for label, result in found.results.items()
+        for name, value in result["differences"].items()
+    }
 
 
 def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
