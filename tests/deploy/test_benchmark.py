@@ -33,7 +33,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     config = dataclasses.replace(QUICK, runtimes=("openvino", "onnxruntime", "torch"))
     with set_up(["tiny", str(bundle)], config) as lineup:
         found = run_benchmark(lineup)
-        profiles = [one for one in profile_all(lineup, runs=2) if one["model"] == "tiny_bundle"]
+        profiles = profile_all(dataclasses.replace(lineup, contenders=lineup.contenders[:1]), runs=2)
         return {**found, "profiles": profiles}
 
 
@@ -113,6 +113,13 @@ def test_words_that_name_nothing_are_refused(tmp_path: Path) -> None:
     for values in ({"runtimes": ("tensorrt",)}, {"precisions": ("fp64",)}, {"starts": 0}, {"threads": -1}):
         with pytest.raises(ConfigError):
             dataclasses.replace(QUICK, **values)
+
+
+def test_forms_are_products_and_single_ones() -> None:
+    config = dataclasses.replace(QUICK, runtimes=("openvino", "torch:fp32"), precisions=("bf16", "int8"))
+    assert config.forms == [("openvino", "bf16"), ("openvino", "int8"), ("torch", "fp32")]
+    with pytest.raises(ConfigError, match="onnxruntime:bf16"):
+        dataclasses.replace(QUICK, runtimes=("onnxruntime:bf16",))
 
 
 def test_networks_of_the_same_name_are_told_apart(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -125,3 +125,14 @@ def test_rounds_are_passed_through_the_watch() -> None:
 
     compare({"a": told(1)}, plan=Plan(rounds=5), rng=np.random.default_rng(0), watch=watch)
     assert seen == [5]
+
+
+def test_what_has_run_already_is_not_warmed_again() -> None:
+    calls: list[str] = []
+
+    def noted(name: str) -> Call:
+        return lambda _number: (calls.append(name), {"total": 1.0})[1]
+
+    plan = Plan(rounds=2, warmups=3)
+    compare({name: noted(name) for name in "ab"}, plan=plan, rng=np.random.default_rng(0), warm={"a": 7.0})
+    assert Counter(calls) == {"a": 2, "b": 5}

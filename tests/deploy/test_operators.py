@@ -103,6 +103,7 @@ def test_bytes_of_layers_that_read_a_little_of_much() -> None:
     assert moved("ROIAlign", [100, 8], [10]) == 100 + 8 + 10
     assert moved("GatherElements", [10_000, 4], [16]) == 16 + 4 + 16
     assert moved("Range", [], [40]) == 40
+    assert moved("Reshape", [400, 8], [400]) == 0
 
 
 def test_words_for_kinds() -> None:

@@ -27,7 +27,7 @@ network runs in a process of its own, which also gives the cold start and the pe
 Examples:
   graspnext benchmark bundle
   graspnext benchmark fast resnet50 --size 1200 --precision fp32 bf16 --json speed.json --chart speed.png
-  graspnext benchmark fast resnet50 --runtime openvino onnxruntime torch --precision fp32 --reference resnet50
+  graspnext benchmark fast resnet50 --runtime openvino torch:fp32 --precision fp32 bf16 int8 --reference resnet50
   graspnext benchmark bundle --pin 0 1 --rounds 200 --markdown speed.md
   graspnext benchmark fast --precision bf16 --operators layers.json --roofline roofline.md
 
@@ -43,13 +43,13 @@ class BenchmarkOptions:
     size: Annotated[int, tyro.conf.arg(metavar="PX")] = 1200
     """Side of the pictures. Presets and runs get the next multiple of 32 as input; a bundle has its own."""
     runtime: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("openvino",)
-    """Some of openvino, onnxruntime, torch."""
+    """Some of openvino, onnxruntime, torch; torch:fp32 is torch in that precision alone."""
     precision: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("fp32", "bf16")
     """Some of fp32, bf16, int8. What a bundle or this processor does not have is left out, and named."""
     reference: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The network that the others are compared with; the first one when left out."""
     rounds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Of each runtime and precision; as many as fit into --seconds when left out, at least 3."""
+    """Of each runtime and precision; as many as fit into --seconds when left out, at least 2."""
     seconds: float = 30.0
     """Of timed calls, for each runtime and precision."""
     starts: Annotated[int, tyro.conf.arg(metavar="N")] = 3

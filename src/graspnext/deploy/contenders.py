@@ -18,7 +18,7 @@ from graspnext import __version__
 from graspnext.deploy.export import freeze
 from graspnext.deploy.onnx_file import round_weights
 from graspnext.deploy.parts import split
-from graspnext.errors import GraspNextError, UnknownNameError
+from graspnext.errors import UnknownNameError
 from graspnext.files import write_bytes, write_json
 from graspnext.learning.checkpoint import CONFIG_FILE, load_run
 from graspnext.network.build import build_network
@@ -221,11 +221,9 @@ def _write_bundle(folder: Path, card: Card, model: bytes) -> Path:
 
 def _write_parts(folder: Path, model: bytes) -> dict[str, str]:
     files = {}
-    try:
-        parts = split(onnx.load_model_from_string(model))
-    except GraspNextError as error:  # a bundle that was exported before its layers had names
-        logger.warning("benchmark: network, pre- and post-processing cannot be told apart: %s", error)
-        return {}
+    parts = split(onnx.load_model_from_string(model))
+    if not parts:  # a bundle that was exported before its layers had names
+        logger.warning("benchmark: pre, network and post of %s cannot be told apart; export it again", folder.name)
     for name, part in parts.items():
         path = folder / f"{name}.onnx"
         write_bytes(path, part.SerializeToString())

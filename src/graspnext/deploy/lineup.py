@@ -41,6 +41,7 @@ class BenchmarkConfig:
     size: int = 1200
     """Side px of the pictures; presets and runs get the next multiple of 32 as their input."""
     runtimes: tuple[str, ...] = ("openvino",)
+    """Names; one with a precision behind it, such as torch:fp32, is timed in that alone."""
     precisions: tuple[str, ...] = ("fp32", "bf16")
     """Those that a runtime, a bundle or this processor does not have are left out, and named."""
     plan: Plan = field(default_factory=lambda: Plan(warmups=1, most_repeats=10, gap_ms=10.0))
@@ -65,15 +66,19 @@ class BenchmarkConfig:
                 raise ConfigError(name, getattr(self, name), "at least 1")
         if self.threads < 0:
             raise ConfigError("threads", self.threads, "at least 0")
-        if not set(self.runtimes) <= {runtime for runtime, _ in FORMS} or not self.runtimes:
-            raise ConfigError("runtime", self.runtimes, "some of: openvino, onnxruntime, torch")
+        known = {runtime for runtime, _ in FORMS} | {":".join(form) for form in FORMS}
+        if not set(self.runtimes) <= known or not self.runtimes:
+            raise ConfigError(
+                "runtime", self.runtimes, "some of: openvino, onnxruntime, torch, each perhaps as torch:fp32"
+            )
         if not set(self.precisions) <= {precision for _, precision in FORMS} or not self.precisions:
             raise ConfigError("precision", self.precisions, "some of: fp32, bf16, int8")
 
     @property
     def forms(self) -> list[Form]:
         """In the order of `FORMS`, whatever this processor can do."""
-        return [form for form in FORMS if form[0] in self.runtimes and form[1] in self.precisions]
+        plain = {form for form in FORMS if form[0] in self.runtimes and form[1] in self.precisions}
+        return [form for form in FORMS if form in plain or ":".join(form) in self.runtimes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,7 @@ def set_up(words: Sequence[str], config: BenchmarkConfig) -> Iterator[Lineup]:
     with tempfile.TemporaryDirectory(prefix="graspnext-benchmark-") as base, pinned(config.pin):
         frames = _write_frames(Path(base) / "frames", config)
         calibration = [read_image(path) for path in frames]
-        preparation = Preparation(config.size, config.precisions, calibration)
+        preparation = Preparation(config.size, {precision for _, precision in config.forms}, calibration)
         contenders = [prepare(source, Path(base) / f"{index}", preparation) for index, source in enumerate(sources)]
         yield Lineup(config, contenders, frames)
 

@@ -19,6 +19,8 @@ ITEM_BYTES = {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "u32": 4, "bf16": 2, "f16"
 """Of OpenVINO's and ONNX Runtime's element types, in OpenVINO's names; booleans and others count one byte."""
 _ONNX_TYPES = {"float": "f32", "double": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64", "int32": "i32"}
 _ONNX_TYPES |= {"uint8": "u8", "int8": "i8", "bool": "u8", "uint32": "u32", "int16": "i16"}
+VIEWS = frozenset({"Reshape", "ShapeOf", "Shape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
+"""Layers that move nothing: they give the same memory another shape."""
 ROI_READS = 16
 """Values that RoIAlign reads for each one it writes: four corners of 2x2 points."""
 LAYOUT_KINDS = frozenset({"Reorder", "Transpose", "ReorderInput", "ReorderOutput"})
@@ -213,6 +215,8 @@ def describe(operation: str, inputs: Sequence[Shape], output: Shape) -> tuple[st
 def moved(kind: str, read: Sequence[int], written: Sequence[int]) -> int:
     """Bytes that a layer must read and write; those that pick from a large input read only what they pick."""
     out = sum(written)
+    if kind in VIEWS:
+        return 0
     if not read:
         return out
     if kind in {"ROIAlign", "RoiAlign"}:

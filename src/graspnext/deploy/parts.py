@@ -6,20 +6,33 @@ from collections.abc import Iterable, Sequence
 
 import onnx
 
+from graspnext.deploy.layer_names import network_boundary
+
 
 def split(model: onnx.ModelProto) -> dict[str, onnx.ModelProto]:
     """`pre`, `network` and `post`, in this order; each reads what the ones before it and the image give.
 
     Args:
-        model: The whole pipeline, whose layers are named after their part.
+        model: The whole pipeline; where its layers are not named after their part, there are none.
     """
-    from graspnext.deploy.onnx_file import extract_network
-
     network = extract_network(model)
+    if not network.graph.node:
+        return {}
     before = [value for value in network.graph.input if value.name not in {"image"}]
     pre = cut(model, list(model.graph.input), before)
     post = cut(model, [*model.graph.input, *network.graph.output], list(model.graph.output))
     return {"pre": pre, "network": network, "post": post}
+
+
+def extract_network(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The network alone, from the letterboxed image (1, 3, S, S) to what the rest of the pipeline reads from it.
+
+    Args:
+        model: The whole pipeline, whose layers are named after their part.
+    """
+    known = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
+    inputs, outputs = ([known[name] for name in side] for side in network_boundary(model))
+    return cut(model, inputs, outputs)
 
 
 def cut(
