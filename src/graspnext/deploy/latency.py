@@ -32,7 +32,7 @@ class Plan:
     """As many rounds; as many as fit into `seconds` when None."""
     seconds: float = 30.0
     """Of timed calls, where `rounds` is None; the least number of rounds can take longer."""
-    least_rounds: int = 3
+    least_rounds: int = 2
     most_rounds: int = 200
     warmups: int = 2
     """Calls of each before the rounds, which are not counted."""
@@ -132,6 +132,7 @@ def compare(
     plan: Plan,
     rng: np.random.Generator,
     watch: Callable[[Iterable[int], int], Iterable[int]] = lambda numbers, _total: numbers,
+    warm: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Time calls round by round.
 
@@ -140,6 +141,7 @@ def compare(
         plan: How often.
         rng: Draws the order of each round.
         watch: Passes the rounds on, given them and their number: the place for a progress bar.
+        warm: Names that have run already and are not called before the rounds -> what a call costs, ms.
 
     Raises:
         ConfigError: There is nothing to time.
@@ -147,7 +149,8 @@ def compare(
     if not calls:
         raise ConfigError("calls", list(calls), "at least one network")
     meter = LoadMeter()
-    cost = {name: _cost_ms(call, plan.warmups) for name, call in calls.items()}
+    known = warm or {}
+    cost = {name: known[name] if name in known else _cost_ms(call, plan.warmups) for name, call in calls.items()}
     repeats = plan.repeats(cost)
     rounds = plan.number(sum(repeats[name] * (cost[name] + plan.gap_ms) for name in calls))
     names = [name for name in calls for _ in range(repeats[name])]

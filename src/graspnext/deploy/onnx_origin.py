@@ -27,6 +27,7 @@ class Origins:
             layer: As the runtime names it.
             operation: As the runtime names it; a merged convolution is looked for behind what was merged into it.
         """
+        layer = layer.removeprefix("fused ")
         for suffix in _SUFFIXES:
             layer = layer.removesuffix(suffix)
         node = self._by_name.get(layer) or self._maker.get(layer)
