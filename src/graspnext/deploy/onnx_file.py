@@ -59,6 +59,21 @@ def store_as_half(model: onnx.ModelProto) -> int:
     return saved
 
 
+def store_as_float(model: onnx.ModelProto) -> None:
+    """Undo `store_as_half`, in place: for tools that look for weights where they are used."""
+    graph = model.graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] == f"{node.output[0]}.half" and node.input[0] in tensors:
+            tensor = tensors[node.input[0]]
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), node.output[0]))
+        else:
+            nodes.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def keep_reduced_axes(model: onnx.ModelProto) -> None:
     """Let every reduction keep its axes, and drop them in a step of its own, in place; the results are the same.
 
