@@ -208,7 +208,7 @@ def _quantise_to(folder: Path, bundle: Bundle, frames: Sequence[UInt8Array]) -> 
     """Write the bundle of the same network in 8 bits."""
     from graspnext.deploy.quantise import QuantiseConfig, quantise
 
-    model, _ = quantise(bundle.model, frames, config=QuantiseConfig())
+    model, _ = quantise(bundle.model, frames[:1], config=QuantiseConfig())
     changes = {"precision": "int8", "files": {MODEL_FILE: _file_record(model)}}
     return _write_bundle(folder, Card.model_validate(bundle.card.model_dump(mode="json") | changes), model)
 
