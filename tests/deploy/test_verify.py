@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from graspnext.deploy import divergence
 from graspnext.deploy.agreement import Tolerance
 from graspnext.deploy.frames import dataset_frames, drawn_frames
 from graspnext.deploy.machine import can_do
@@ -38,6 +41,14 @@ def pipeline() -> Pipeline:
     pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
     round_weights(pipeline)
     return pipeline
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _translated_once() -> Iterator[None]:
+    """The same pipeline all along: torch's side of it is made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(divergence, "TorchValues", cache(divergence.TorchValues))
+        yield
 
 
 def changed_bundle(bundle: Path, folder: Path, weight: str) -> tuple[Path, str]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -133,16 +133,22 @@ def table(found: Verification) -> str:
     lines += _aligned(rows)
     if found.labelled:
         tasks = list(found.reference)
-        rows = [["metric, and points lost", *tasks]]
+        rows = [["metric, and points lost (with standard error)", *tasks]]
         rows.append(["torch fp32", *(f"{value:.4f}" for value in found.reference.values())])
         for label, result in found.results.items():
-            drops = result["drops"]
-            rows.append([label, *(f"{drops[task]:+.3f}" if task in drops else "-" for task in tasks)])
+            rows.append([label, *(_drop(result, task) for task in tasks)])
         lines += ["", *_aligned(rows)]
     else:
         lines += ["", "no labels: metrics were not measured"]
     lines += ["", *map(str, found.faults)] if found.faults else ["", "all gates hold"]
     return "\n".join(lines) + "\n"
+
+
+def _drop(result: dict[str, Any], task: str) -> str:
+    drop, error = result["drops"].get(task), result["drop_errors"].get(task)
+    if drop is None:
+        return "-"
+    return f"{drop:+.3f}" + (f" ({error:.3f})" if error is not None else "")
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

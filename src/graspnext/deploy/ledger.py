@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import Any
 
 from graspnext.deploy.agreement import TASKS, Outputs, Tolerance, broken, differences, is_worse, task_gaps
@@ -22,26 +23,47 @@ METRIC_OF = {
 """Task -> the metric that must not drop. Of the heatmap's error the root is taken, which has the unit of scores."""
 
 
+FOLDS = 8
+"""Equal parts of the frames, on which metrics are measured once more: their spread says how sure a drop is."""
+
+
 class Reference:
     """Metrics of the trained network itself, as `graspnext evaluate` measures them."""
 
     def __init__(self, frames: Frames) -> None:
-        self._accumulator = MetricAccumulator() if frames.labelled else None
+        self._accumulators = [MetricAccumulator() for _ in range(1 + FOLDS)] if frames.labelled else []
+        self._frames = 0
+        self._measured: dict[int, dict[str, float]] = {}
 
     def add(self, view: View | None, outputs: Outputs) -> None:
         """Count a frame."""
-        if self._accumulator is not None and view is not None:
+        fold = 1 + self._frames % FOLDS
+        self._frames += 1
+        self._measured.clear()
+        if self._accumulators and view is not None:
             height, width = view.image.shape[:2]
             prediction = wrap(outputs, width=width, height=height, min_score=EVALUATION_MIN_SCORE)
-            self._accumulator.add(view, prediction)
+            self._accumulators[0].add(view, prediction)
+            self._accumulators[fold].add(view, prediction)
 
-    def metrics(self) -> dict[str, float]:
-        """By task: AP and accuracy, fractions; of the heatmap the root mean squared error. Empty without labels."""
-        if self._accumulator is None:
+    def metrics(self, fold: int = 0) -> dict[str, float]:
+        """By task: AP and accuracy, fractions; of the heatmap the root mean squared error. Empty without labels.
+
+        Args:
+            fold: 1 to `FOLDS`: over that part of the frames; 0: over all.
+        """
+        if not self._accumulators:
             return {}
-        result = self._accumulator.result()
-        values = {task: result[name] for task, name in METRIC_OF.items()}
-        return values | {"suction": math.sqrt(values["suction"])}
+        if fold not in self._measured:
+            result = self._accumulators[fold].result()
+            values = {task: result[name] for task, name in METRIC_OF.items()}
+            self._measured[fold] = values | {"suction": math.sqrt(values["suction"])}
+        return self._measured[fold]
+
+    @property
+    def folds(self) -> range:
+        """Numbers of the parts that hold frames."""
+        return range(1, 1 + min(self._frames, FOLDS))
 
 
 class Ledger(Reference):
@@ -81,26 +103,37 @@ class Ledger(Reference):
         gaps = [gaps[task] if math.isfinite(gaps[task]) else math.inf for gaps in self._gaps]
         return gaps.index(max(gaps))
 
-    def drops(self, reference: dict[str, float]) -> dict[str, float]:
+    def drops(self, trained: Reference, fold: int = 0) -> dict[str, float]:
         """By task how many points the metric is worse than the trained network's; what neither could measure is out.
 
         NaN where only one of the two could be measured.
         """
-        ours = self.metrics()
+        ours, theirs = self.metrics(fold), trained.metrics(fold)
         drops = {}
-        for task in TASKS if reference else ():
-            if math.isnan(reference[task]) and math.isnan(ours[task]):
+        for task in TASKS if theirs else ():
+            if math.isnan(theirs[task]) and math.isnan(ours[task]):
                 continue
-            worse = ours[task] - reference[task] if task == "suction" else reference[task] - ours[task]
+            worse = ours[task] - theirs[task] if task == "suction" else theirs[task] - ours[task]
             drops[task] = 100 * worse
         return drops
 
-    def to_dict(self, reference: dict[str, float]) -> dict[str, Any]:
-        """`differences` (worst values), `detections`, `near_ties`, `metrics` and `drops` by task."""
+    def drop_errors(self, trained: Reference) -> dict[str, float]:
+        """By task the standard error of its drop, points, from the drops of the folds; without two folds it is out."""
+        every = [self.drops(trained, fold) for fold in self.folds]
+        errors = {}
+        for task in self.drops(trained):
+            known = [drops[task] for drops in every if task in drops and math.isfinite(drops[task])]
+            if len(known) > 1:
+                errors[task] = statistics.stdev(known) / math.sqrt(len(known))
+        return errors
+
+    def to_dict(self, trained: Reference) -> dict[str, Any]:
+        """`differences` (worst values), `detections`, `near_ties`; `metrics`, `drops` and `drop_errors` by task."""
         return {
             "differences": {name: value for name, (value, _) in self.worst().items()},
             "detections": sum(found["detections"] for found in self._differences),
             "near_ties": len(self.ties),
             "metrics": self.metrics(),
-            "drops": self.drops(reference),
+            "drops": self.drops(trained),
+            "drop_errors": self.drop_errors(trained),
         }

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -85,7 +84,7 @@ class TorchValues:
     def values(self, image: UInt8Array, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
         """Those of the named values that are tensors here, on an image (H, W, 3)."""
         recorder = _Recorder(self._program.graph_module, {self._nodes[name] for name in names if name in self._nodes})
-        recorder.run(*self._inputs(torch.from_numpy(np.ascontiguousarray(image))))
+        recorder.run(*self._inputs(torch.from_numpy(image.copy())))
         return {name: recorder.found[self._nodes[name]] for name in names if self._nodes.get(name) in recorder.found}
 
     def _inputs(self, image: Tensor) -> list[Any]:

@@ -117,7 +117,8 @@ class Verification:
     reference: dict[str, float]
     """Metrics of the trained network by task; empty without labels."""
     results: dict[str, dict[str, Any]]
-    """`<runtime> <precision>` -> `differences`, `near_ties` (frames), `metrics` and `drops` (points) by task."""
+    """`<runtime> <precision>` -> `differences`, `near_ties` (frames), `metrics`, `drops` (points) and
+    `drop_errors` (their standard errors) by task."""
     faults: list[Fault]
 
     def to_dict(self) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def verify_bundle(
         about=frames.about,
         labelled=frames.labelled,
         reference=trained.metrics(),
-        results={label: ledger.to_dict(trained.metrics()) for label, ledger in ledgers.items()},
+        results={label: ledger.to_dict(trained) for label, ledger in ledgers.items()},
         faults=faults,
     )
 
@@ -239,7 +240,7 @@ class _Judge:
                 value, frame = worst[gate]
                 found.append(self._fault(form, TASK_OF[gate], gate, frame, (value, limit)))
         limit = self._config.ap_drop(form.precision)
-        for task, drop in ledger.drops(trained.metrics()).items():
+        for task, drop in ledger.drops(trained).items():
             if not drop <= limit:
                 frame = ledger.furthest(task)
                 found.append(self._fault(form, task, "ap_drop", frame, (drop, limit)))
