@@ -61,7 +61,7 @@ def inspector_of(model: bytes, sound: Inspector) -> Inspector:
 
 
 def source_of(model: bytes, precision: str) -> OpenVinoValues:
-    return OpenVinoValues(SimpleNamespace(model=model), precision=precision, num_threads=1)  # type: ignore[arg-type]
+    return OpenVinoValues(SimpleNamespace(model=model, ir=None), precision=precision, num_threads=1)  # type: ignore[arg-type]
 
 
 def test_nothing_is_found_in_a_sound_file(sound: Inspector, image: UInt8Array) -> None:

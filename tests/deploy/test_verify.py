@@ -22,6 +22,7 @@ from graspnext.deploy.agreement import Tolerance
 from graspnext.deploy.frames import dataset_frames, drawn_frames
 from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import round_weights
+from graspnext.deploy.translation import TorchValues
 from graspnext.deploy.verify import VerifyConfig, verify_bundle
 from graspnext.errors import ConfigError
 from graspnext.learning.evaluate import evaluate
@@ -47,7 +48,7 @@ def pipeline() -> Pipeline:
 def _translated_once() -> Iterator[None]:
     """The same pipeline all along: torch's side of it is made once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(divergence, "TorchValues", cache(divergence.TorchValues))
+        patch.setattr(divergence, "TorchValues", cache(TorchValues))
         yield
 
 

@@ -61,7 +61,7 @@ class OpenVinoValues:
     """OpenVINO in the precision of a backend, on the file of the bundle that the backend reads."""
 
     def __init__(self, bundle: Bundle, *, precision: str, num_threads: int) -> None:
-        self._content: tuple[bytes, bytes] = getattr(bundle, "ir", None) or (bundle.model, b"")
+        self._content: tuple[bytes, bytes] = bundle.ir or (bundle.model, b"")
         self._options = compile_options(precision, num_threads)
         self.names = _port_names(self._read())
 

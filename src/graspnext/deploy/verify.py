@@ -193,7 +193,7 @@ def _open_forms(bundle: Bundle, config: VerifyConfig) -> list[_Form]:
     Raises:
         ConfigError: None is left, or a precision asked for is not among those of the model or the machine.
     """
-    quantised = getattr(bundle.card, "precision", "fp32") == "int8"
+    quantised = bundle.card.precision == "int8"
     possible = [("onnxruntime", "int8" if quantised else "fp32"), ("openvino", "int8" if quantised else "fp32")]
     possible += [] if quantised or not can_do("openvino", "bf16") else [("openvino", "bf16")]
     wanted = [form for form in possible if not config.precisions or form[1] in config.precisions]
