@@ -4,56 +4,59 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from graspnext import __version__
+from graspnext.cli.doctor_processor import processor
+from graspnext.cli.finding import Finding
 from graspnext.cli.output import emit_json
 from graspnext.errors import GraspNextError
 
-EXTRAS: dict[str, tuple[str, ...]] = {
-    "core": ("numpy", "pillow", "pydantic", "tyro", "rich", "openvino"),
-    "onnxruntime": ("onnxruntime",),
-    "train": ("torch", "torchvision", "safetensors"),
-    "world": ("mujoco", "mujoco-studio", "trimesh", "embreex", "scipy", "manifold3d", "coacd", "pyyaml"),
-    "data": ("h5py",),
-    "cluster": ("ray", "joblib"),
-    "export": ("onnx", "onnxscript"),
-}
-"""Extra of this package -> the distributions that it brings."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    topic: str
-    name: str
-    ok: bool
-    required: bool
-    """A missing requirement makes the command fail; a missing option does not."""
-    detail: str
-    """What was found, or what to do."""
-
 
 def packages() -> list[Finding]:
-    """Every library that some extra needs."""
-    findings = []
-    for extra, names in EXTRAS.items():
-        for name in names:
-            try:
-                found, detail = True, version(name)
-            except PackageNotFoundError:
-                target = "graspnext" if extra == "core" else f"'graspnext[{extra}]'"
-                found, detail = False, f"not installed; pip install {target}"
-            findings.append(Finding(f"packages: {extra}", name, found, extra == "core", detail))
-    return findings
+    """Every library that some extra needs, as this package's own metadata says."""
+    try:
+        lines = requires("graspnext") or []
+    except PackageNotFoundError:
+        return [Finding("packages", "graspnext", False, False, "runs from source, not installed; pip install .")]
+    wanted = sorted((_wanted(line) for line in lines), key=lambda one: one[0] != "core")
+    return [_package(*one) for one in wanted if one[0] != "dev"]
+
+
+def _wanted(line: str) -> tuple[str, str, str]:
+    """`torch>=2.11; extra == "train"` -> (train, torch, 2.11); without an extra it is the core's."""
+    name = re.match(r"[\w.-]+", line)
+    extra = re.search(r"""extra == ["']([\w-]+)["']""", line)
+    least = re.search(r">=\s*([\d.]+)", line)
+    assert name is not None
+    return extra[1] if extra else "core", name[0].lower(), least[1] if least else "0"
+
+
+def _package(extra: str, name: str, least: str) -> Finding:
+    target = "graspnext" if extra == "core" else f"'graspnext[{extra}]'"
+    try:
+        found, detail = True, version(name)
+        if _release(detail) < _release(least):
+            found, detail = False, f"{detail} is older than {least}; pip install --upgrade {target}"
+    except PackageNotFoundError:
+        found, detail = False, f"not installed; pip install {target}"
+    return Finding(f"packages: {extra}", name, found, extra == "core", detail)
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """Numbers at the head of a version, for comparison: 2.14.0+cpu -> (2, 14)."""
+    numbers = re.match(r"\d+(?:\.\d+)*", text)
+    parts = [int(part) for part in numbers[0].split(".")] if numbers else []
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
 
 
 def runtimes() -> list[Finding]:
@@ -88,7 +91,7 @@ def renderers() -> list[Finding]:
     return findings
 
 
-CHECKS: tuple[Callable[[], list[Finding]], ...] = (packages, runtimes, renderers)
+CHECKS: tuple[Callable[[], list[Finding]], ...] = (packages, processor, runtimes, renderers)
 
 
 def main(arguments: Sequence[str]) -> int:
