@@ -46,6 +46,7 @@ def check(folder: Path, forms: tuple[tuple[str, str], ...]) -> None:
             assert 0.05 < one["speedup"]["median"] < 20  # the same network: near 1, whatever the machine does
 
 
+@pytest.mark.slow
 def test_a_reference_that_is_not_there_is_none(tmp_path: Path) -> None:
     run = tiny_run.write_run(tmp_path / "run")
     frames = [draw_frame(96, rng=np.random.default_rng(0))]

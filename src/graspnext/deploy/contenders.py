@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import onnx
 import torch
 
 from graspnext import __version__
+from graspnext.deploy.contestant import run_job
 from graspnext.deploy.export import freeze
 from graspnext.deploy.onnx_file import round_weights
 from graspnext.deploy.parts import split
@@ -29,7 +29,7 @@ from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
 from graspnext.network.presets import PRESETS, find_preset
 from graspnext.runtime.bundle import Bundle, open_bundle
 from graspnext.runtime.card import CARD_FILE, MODEL_FILE, Card
-from graspnext.types import UInt8Array
+from graspnext.runtime.images import read_image
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +70,9 @@ class Preparation:
     """Side px of the pictures; presets and runs get the next multiple of 32 as their input."""
     precisions: Collection[str]
     """That will be timed."""
-    frames: Sequence[UInt8Array] = field(default=(), repr=False)
-    """That quantisation is calibrated on: for speed alone, since activations never change how long 8 bits take."""
+    frames: Sequence[str] = ()
+    """Paths of pictures that quantisation is calibrated on: for speed alone, since values never change how long 8 bits
+    take."""
     parts: bool = True
     """Whether pre-processing, network and post-processing are wanted as models of their own, too."""
 
@@ -127,6 +128,19 @@ def random_network(config: NetworkConfig, *, seed: int) -> Network:
     return network
 
 
+def prepare_apart(source: Source, folder: Path, preparation: Preparation) -> Contender:
+    """`prepare` in a process of its own, since exporting and quantising leave gigabytes behind.
+
+    Raises:
+        WorkerError: A bundle is damaged, or a run cannot be read.
+    """
+    logger.info("benchmark: preparing %s", source.name)
+    preparing = {**asdict(preparation), "precisions": list(preparation.precisions)}
+    made = run_job({"job": "prepare", "source": asdict(source), "folder": str(folder), "preparation": preparing})
+    bundles = {precision: Path(path) for precision, path in made["bundles"].items()}
+    return Contender(made["name"], made["about"], bundles, made["parts"], made["torch_spec"])
+
+
 def prepare(source: Source, folder: Path, preparation: Preparation) -> Contender:
     """Make the bundles and the sub-models of one network.
 
@@ -142,19 +156,16 @@ def prepare(source: Source, folder: Path, preparation: Preparation) -> Contender
     if source.kind == "bundle":
         frozen, torch_spec = Path(source.where), None
     else:
-        logger.info("benchmark: exporting %s", source.name)
         input_size = -(-preparation.size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
         frozen = _freeze_to(folder / "fp32", source, input_size)
         torch_spec = {"source": asdict(source), "input_size": input_size}
-        gc.collect()  # the exporter leaves gigabytes in circles
     opened = open_bundle(frozen)
-    own = getattr(opened.card, "precision", "fp32")
+    own = opened.card.precision
     if own == "int8":
         bundles = {"int8": frozen}
     else:
         bundles = {precision: frozen for precision in preparation.precisions if precision != "int8"}
         if "int8" in preparation.precisions:
-            logger.info("benchmark: quantising %s", source.name)
             bundles["int8"] = _quantise_to(folder / "int8", opened, preparation.frames)
     files: dict[Path, dict[str, str]] = {}
     for bundle in dict.fromkeys(bundles.values() if preparation.parts else ()):
@@ -204,11 +215,11 @@ def _freeze_to(folder: Path, source: Source, input_size: int) -> Path:
     return _write_bundle(folder, card, model)
 
 
-def _quantise_to(folder: Path, bundle: Bundle, frames: Sequence[UInt8Array]) -> Path:
+def _quantise_to(folder: Path, bundle: Bundle, frames: Sequence[str]) -> Path:
     """Write the bundle of the same network in 8 bits."""
     from graspnext.deploy.quantise import QuantiseConfig, quantise
 
-    model, _ = quantise(bundle.model, frames[:1], config=QuantiseConfig())
+    model, _ = quantise(bundle.model, [read_image(path) for path in frames[:1]], config=QuantiseConfig())
     changes = {"precision": "int8", "files": {MODEL_FILE: _file_record(model)}}
     return _write_bundle(folder, Card.model_validate(bundle.card.model_dump(mode="json") | changes), model)
 

@@ -88,7 +88,7 @@ class Contestant:
 
 
 def run_job(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of a job that is done with one: `layers` or `peaks`.
+    """The answer of a job that is done with one: `prepare`, `layers` or `peaks`.
 
     Raises:
         WorkerError: The process failed; the message holds what it said.
@@ -104,7 +104,7 @@ class _Process:
     """The program at the other end of two pipes; what it writes as errors is kept aside for messages."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        self._what = " ".join(str(spec.get(name, "")) for name in ("job", "runtime", "precision"))
+        self._what = " ".join(str(spec[name]) for name in ("job", "runtime", "precision") if name in spec)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `end`
         self.begun = time.monotonic()
         self._child = subprocess.Popen(

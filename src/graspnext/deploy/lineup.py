@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from graspnext.deploy.contenders import Contender, Preparation, find_sources, prepare
+from graspnext.deploy.contenders import Contender, Preparation, find_sources, prepare_apart
 from graspnext.deploy.latency import Plan
 from graspnext.deploy.machine import allowed_cores, can_do, pinned
 from graspnext.errors import ConfigError
@@ -129,6 +129,8 @@ def set_up(words: Sequence[str], config: BenchmarkConfig) -> Iterator[Lineup]:
     Raises:
         UnknownNameError: A word is none of these.
         ConfigError: There is no such reference, or a core cannot be pinned to.
+        InputImageError: A picture cannot be read.
+        WorkerError: A bundle is damaged, or a run cannot be read.
     """
     sources = find_sources(words, seed=config.seed)
     names = [source.name for source in sources]
@@ -136,15 +138,18 @@ def set_up(words: Sequence[str], config: BenchmarkConfig) -> Iterator[Lineup]:
         raise ConfigError("reference", config.reference, f"one of {', '.join(names)}")
     with tempfile.TemporaryDirectory(prefix="graspnext-benchmark-") as base, pinned(config.pin):
         frames = _write_frames(Path(base) / "frames", config)
-        calibration = [read_image(path) for path in frames]
-        preparation = Preparation(config.size, {precision for _, precision in config.forms}, calibration)
-        contenders = [prepare(source, Path(base) / f"{index}", preparation) for index, source in enumerate(sources)]
+        preparation = Preparation(config.size, {precision for _, precision in config.forms}, frames)
+        contenders = [
+            prepare_apart(source, Path(base) / f"{index}", preparation) for index, source in enumerate(sources)
+        ]
         yield Lineup(config, contenders, frames)
 
 
 def _write_frames(folder: Path, config: BenchmarkConfig) -> list[str]:
     """Paths of the pictures: the user's own, or drawn ones as PNG files."""
     if config.frames:
+        for path in config.frames:
+            read_image(path)  # a picture that cannot be read is said before the long work
         return [str(path.resolve()) for path in config.frames]
     folder.mkdir(parents=True)
     paths = []

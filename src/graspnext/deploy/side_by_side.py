@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from graspnext.deploy.agreement import Tolerance, differences, faults
-from graspnext.deploy.contenders import Contender, Preparation, Source, prepare
+from graspnext.deploy.contenders import Contender, Preparation, Source, prepare_apart
 from graspnext.deploy.contestant import Contestant
 from graspnext.deploy.latency import Call, Comparison, Plan, compare
 from graspnext.deploy.lineup import BenchmarkConfig, Form, Lineup
@@ -92,7 +92,7 @@ def _line_up(runs: Mapping[str, Path], frames: Sequence[UInt8Array], config: Spe
         Image.fromarray(frame).save(paths[-1])
     preparation = Preparation(config.size, ("fp32", "bf16"), parts=False)
     sources = [Source("run", str(run), name) for name, run in runs.items()]
-    contenders = [prepare(source, base / f"run{index}", preparation) for index, source in enumerate(sources)]
+    contenders = [prepare_apart(source, base / f"run{index}", preparation) for index, source in enumerate(sources)]
     return Lineup(BenchmarkConfig(size=config.size), contenders, paths)
 
 

@@ -1,4 +1,5 @@
-"""The program of a process that holds one network in one runtime and times it, part by part, when it is told to.
+"""The program of a process that holds one network in one runtime and times it, part by part, when it is told to; other
+jobs that want a process of their own are done by it, too.
 
 `contestant.py` starts it and speaks with it: a line of JSON in, a line of JSON out. Nothing heavy is imported before it
 is needed, since the time from the start of the process to its first result is one of the results.
@@ -46,7 +47,8 @@ class BundleRunner:
         if spec["runtime"] == "openvino":
             options["precision"] = spec["precision"]
         self._backend = open_backend(spec["runtime"], open_bundle(spec["bundle"]), **options)
-        self.precision = str(getattr(self._backend, "precision", spec["precision"]))
+        asked, ran = spec["precision"], getattr(self._backend, "precision", spec["precision"])
+        self.precision = asked if asked == "int8" else str(ran)  # what a quantised model leaves in floats runs in `ran`
 
     def whole(self, path: str) -> tuple[Milliseconds, int]:
         """Parts: decode, model, wrap."""
@@ -152,7 +154,7 @@ def main() -> int:
     answers = _own_output()
     try:
         spec = json.loads(sys.stdin.readline())
-        _serve(spec, answers) if spec["job"] == "time" else _send(answers, _profile(spec))
+        _serve(spec, answers) if spec["job"] == "time" else _send(answers, _do(spec))
     except GraspNextError as error:
         _send(answers, {"error": str(error)})
         return 2
@@ -185,8 +187,10 @@ def _serve(spec: Mapping[str, Any], answers: TextIO) -> None:
             _send(answers, parts.run(order["do"], order["number"]))
 
 
-def _profile(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job that is not timing, but looks into a model or at the machine, comes to."""
+def _do(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of a job that is not timing."""
+    if spec["job"] == "prepare":
+        return _prepare(spec)
     form = {"runtime": spec["runtime"], "precision": spec["precision"], "threads": spec["threads"]}
     if spec["job"] == "peaks":
         from graspnext.deploy.peaks import measure_peaks
@@ -197,6 +201,20 @@ def _profile(spec: Mapping[str, Any]) -> dict[str, Any]:
 
     images = [read_image(path) for path in spec["frames"]]
     return profile_layers(Path(spec["model"]).read_bytes(), images, runs=spec["runs"], **form)
+
+
+def _prepare(spec: Mapping[str, Any]) -> dict[str, Any]:
+    from graspnext.deploy.contenders import Preparation, Source, prepare
+
+    made = prepare(Source(**spec["source"]), Path(spec["folder"]), Preparation(**spec["preparation"]))
+    bundles = {precision: str(path) for precision, path in made.bundles.items()}
+    return {
+        "name": made.name,
+        "about": made.about,
+        "bundles": bundles,
+        "parts": made.parts,
+        "torch_spec": made.torch_spec,
+    }
 
 
 def _own_output() -> TextIO:
