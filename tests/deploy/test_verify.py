@@ -6,6 +6,7 @@ import hashlib
 import json
 import runpy
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,8 +24,10 @@ from graspnext.deploy.frames import dataset_frames, drawn_frames
 from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import round_weights
 from graspnext.deploy.translation import TorchValues
+from graspnext.deploy.values import OnnxRuntimeValues
 from graspnext.deploy.verify import VerifyConfig, verify_bundle
 from graspnext.errors import ConfigError
+from graspnext.geometry.boxes import iou
 from graspnext.learning.evaluate import evaluate
 from graspnext.network.pipeline import Pipeline
 
@@ -59,13 +62,18 @@ def changed_bundle(bundle: Path, folder: Path, weight: str) -> tuple[Path, str]:
     values = numpy_helper.to_array(tensor).copy()
     values.flat[np.abs(values).argmax()] *= -1
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    write_bundle(bundle, folder, model)
+    return folder, next(node.name for node in model.graph.node if weight in node.input and node.op_type != "Cast")
+
+
+def write_bundle(bundle: Path, folder: Path, model: onnx.ModelProto) -> None:
+    """Another model with the card of a bundle."""
     folder.mkdir()
     content = model.SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     card = json.loads((bundle / "card.json").read_text())
     card["files"] = {"model.onnx": {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}}
     (folder / "card.json").write_text(json.dumps(card))
-    return folder, next(node.name for node in model.graph.node if weight in node.input and node.op_type != "Cast")
 
 
 def test_a_sound_bundle_passes(bundle: Path, pipeline: Pipeline, tiny_dataset: Path) -> None:
@@ -127,6 +135,46 @@ def test_a_drop_is_named_by_task_frame_and_layer(
     drops = [fault for fault in found.faults if fault.gate == "ap_drop"]
     assert drops and all(fault.layer == layer and fault.frame in frames.names for fault in drops)
     assert {fault.task for fault in drops} <= {"suction", "center_of_mass"}
+
+
+def test_a_near_tie_is_told_from_a_defect(bundle: Path, tmp_path: Path) -> None:
+    """The threshold lies just above the overlap of two boxes; in the file, edges are off by a rounding error."""
+    model = onnx.load(bundle / "model.onnx")
+    node = [one for one in model.graph.node if one.op_type == "NonMaxSuppression"][-1]
+    frames = drawn_frames(2, rng=np.random.default_rng(0))
+    source = OnnxRuntimeValues(model, optimised=False, num_threads=1)
+    values = source.values(frames.read(1)[0], [node.input[0], node.output[0]])
+    found = values[node.input[0]][0][values[node.output[0]][:, 2]].astype(np.float64)  # (K, 4), best first
+    overlap = np.triu(iou(found, found), 1)
+    edge = np.array([0, 0, 0, 0.004])
+    shifted = np.triu(iou(found + edge, found + edge), 1)
+    growing = np.where(shifted > overlap + 1e-6, overlap, 0)
+    worse = np.unravel_index(growing.argmax(), growing.shape)
+    threshold = float((overlap[worse] + shifted[worse]) / 2)
+    assert 0.1 < threshold < 0.6
+
+    network = tiny_run.lively_network()
+    network.box_head.config = replace(network.box_head.config, nms_iou=threshold)
+    pipeline = Pipeline(network, tiny_run.INPUT_SIZE)
+    round_weights(pipeline)
+    constants = {"other_threshold": [threshold], "rounding": edge}
+    for name, value in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, dtype=np.float32), name))
+    node.input[3] = "other_threshold"
+    makers = {name: maker for maker in model.graph.node for name in maker.output}
+    maker = makers[node.input[0]]
+    while maker.output[0].startswith("val_"):  # up to the boxes, which have a name in torch as well
+        maker = makers[maker.input[0]]
+    boxes = maker.output[0]
+    maker.output[0] = "exact"
+    shift = onnx.helper.make_node("Add", ["exact", "rounding"], [boxes], name="network/moved")
+    model.graph.node.insert(list(model.graph.node).index(maker) + 1, shift)
+    write_bundle(bundle, tmp_path / "tied", model)
+    verified = verify_bundle(tmp_path / "tied", pipeline, frames, config=VerifyConfig(("fp32",), num_threads=1))
+    assert not verified.faults
+    assert [result["near_ties"] for result in verified.results.values()] == [1, 1]
+    strict = VerifyConfig(("fp32",), num_threads=1, max_tie_share=0.0)
+    assert not verify_bundle(tmp_path / "tied", pipeline, frames, config=strict).faults, "one is always allowed"
 
 
 def test_mistakes_are_named(bundle: Path, pipeline: Pipeline) -> None:

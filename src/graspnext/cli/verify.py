@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graspnext.deploy.verify import Verification
     from graspnext.network.pipeline import Pipeline
 
+ENOUGH_FRAMES = 200
 QUANTITIES = (
     ("score", "score", "{:.1e}"),
     ("box px", "box_px", "{:.1e}"),
@@ -56,7 +57,7 @@ class Command:
     """Dataset folder. Without it pictures are drawn, and no metrics can be measured."""
     split: Literal["train", "val", "test", "novel"] = "test"
     """Which views of the dataset."""
-    frames: Annotated[int, tyro.conf.arg(metavar="N")] = 200
+    frames: Annotated[int, tyro.conf.arg(metavar="N")] = ENOUGH_FRAMES
     """At most so many, spread evenly over the split."""
     precision: Annotated[
         tuple[Literal["fp32", "bf16", "int8"], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="P")
@@ -138,6 +139,8 @@ def table(found: Verification) -> str:
         for label, result in found.results.items():
             rows.append([label, *(_drop(result, task) for task in tasks)])
         lines += ["", *_aligned(rows)]
+        if found.frames < ENOUGH_FRAMES:
+            lines += [f"fewer than {ENOUGH_FRAMES} frames: chance may move a metric by more than the limits"]
     else:
         lines += ["", "no labels: metrics were not measured"]
     lines += ["", *map(str, found.faults)] if found.faults else ["", "all gates hold"]
