@@ -155,7 +155,7 @@ def test_what_holds_a_container_back() -> None:
     assert {name for name, finding in found.items() if not finding.ok} == {"container limit", "memory"}
     assert "2.5 of 3 processors" in found["container limit"].detail
     assert "25% of its periods" in found["container limit"].detail
-    assert "2 threads" in found["container limit"].detail
+    assert "num_threads=2" in found["container limit"].detail
     assert "0-2 of 0-3" in found["cores"].detail
     assert "512 MB" in found["memory"].detail
 

@@ -60,7 +60,7 @@ def _bf16(about: Processor) -> Finding:
     if about.machine == "aarch64":
         return _finding("bf16", False, f"{found} is there, but OpenVINO does not use it on Arm; runs as fp32")
     if found == "AMX":
-        return _finding("bf16", True, f"{found}: matrix units; take it before fp32")
+        return _finding("bf16", True, f"{found}: matrix units; take it before fp32 (export --precision bf16)")
     return _finding("bf16", True, f"{found}; likely faster than fp32: compare with graspnext benchmark")
 
 
@@ -85,7 +85,7 @@ def _cores(about: Processor) -> Iterator[Finding]:
     count = len(about.allowed)
     where = f"{_ranges(about.allowed)} of {_ranges(about.online)}" if set(about.allowed) != set(about.online) else ""
     if count > about.cores:
-        detail = f"{about.cores} cores seen as {count} by hyper-threading; compare with --threads {about.cores}"
+        detail = f"{about.cores} cores seen as {count} by hyper-threading; compare with graspnext benchmark --threads {about.cores}"
         yield _finding("cores", True, f"{detail}{f'; may use {where}' if where else ''}")
     else:
         yield _finding("cores", True, f"{count}{f'; may use {where}: taskset or a container chose' if where else ''}")
@@ -103,7 +103,9 @@ def _time(about: Processor) -> Iterator[Finding]:
         stopped = f", and has stopped it in {share:.0%} of its periods" if share > THROTTLED else ""
         granted = f"{about.quota:g} of {len(about.allowed)} processors by time{stopped}"
         whole = max(1, int(about.quota))
-        advice = f"give whole processors instead (--cpuset-cpus), or run with {whole} threads"
+        advice = (
+            f"give whole processors instead (--cpuset-cpus), or run {whole} threads: Predictor(num_threads={whole})"
+        )
         tight = about.quota < len(about.allowed) or share > THROTTLED
         yield _finding("container limit", not tight, f"{granted}; {advice}" if tight else granted)
     slow = [one for one in about.governors if one != "performance"]
