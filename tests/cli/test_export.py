@@ -33,7 +33,7 @@ def test_a_run_becomes_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("words", "said"),
     [
         (("--input-size", "100"), "input_size is 100; it must be a positive multiple of 32"),
-        (("--precision", "int3"), "precision is 'int3'; it must be one of fp16, fp32"),
+        (("--precision", "int3"), "precision is 'int3'; it must be one of fp32, bf16, int8"),
         (("--name", "a/b"), "--name is 'a/b'"),
         ((), "not a training run"),
     ],

@@ -17,7 +17,7 @@ def test_tiny_learns_the_sheets_and_its_bundle_measures_the_same(tiny_dataset: P
     words = ["train", "tiny", "--data", data, "--out", str(run), "--recipe", "smoke", "--recipe.steps", "300"]
     assert main([*words, "--recipe.loader.batch-size", "4", "--recipe.device", "cpu"]) == 0
     results = {}
-    export_bundle(run, bundle, config=ExportConfig(input_size=96, precision="fp32"))
+    export_bundle(run, bundle, config=ExportConfig(input_size=96, weights="fp32"))
     for name, folder in (("run", run), ("bundle", bundle)):
         file = tmp_path / f"{name}.json"
         assert main(["evaluate", str(folder), "--data", data, "--split", "train", "--json", str(file)]) == 0

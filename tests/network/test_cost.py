@@ -93,7 +93,9 @@ CONDENSER = st.builds(
     condensers=st.tuples(*[st.integers(0, 2)] * 4),
 )
 TRUNK = st.builds(
-    TorchvisionBackboneConfig, trunk=st.just("mobilenet_v3_large"), norm=st.sampled_from(["batch", "group", "frozen_batch"])
+    TorchvisionBackboneConfig,
+    trunk=st.just("mobilenet_v3_large"),
+    norm=st.sampled_from(["batch", "group", "frozen_batch"]),
 )
 RPN = st.sampled_from([(4, (32.0, 64.0, 128.0, 256.0)), (8, (64.0, 128.0, 256.0))]).flatmap(
     lambda finest: st.builds(

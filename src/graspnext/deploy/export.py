@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,31 @@ import onnx
 import torch
 
 from graspnext import __version__
-from graspnext.deploy.frames import drawn_frames
+from graspnext.deploy.bundle_files import Extras, write_card, write_files
+from graspnext.deploy.frames import Frames, dataset_frames, drawn_frames
+from graspnext.deploy.layer_choice import TRIAL_SPLIT, ChoiceConfig, choose_layers
 from graspnext.deploy.layer_names import name_layers
+from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
 from graspnext.deploy.translation import reference_outputs, translate
 from graspnext.deploy.verify import VerifyConfig, verify_bundle
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
-from graspnext.files import make_folder, output_errors, write_bytes, write_json
+from graspnext.files import make_folder, output_errors
 from graspnext.learning.checkpoint import load_run
 from graspnext.learning.run import read_summary
 from graspnext.network.config import NetworkConfig
 from graspnext.network.cost import profile_network
 from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.bundle import open_bundle
-from graspnext.runtime.card import CARD_FILE, MODEL_FILE, Card
+from graspnext.runtime.card import CARD_FILE, PRECISIONS, Card
 
-PRECISIONS = ("fp16", "fp32")
+WEIGHTS = ("fp16", "fp32")
 _DRAWN_FRAMES = 5
 _EXAMPLE_SHAPE = (96, 160, 3)
 """Of the image whose outputs the card describes; their shapes are the same for every image."""
+
+Watch = Callable[[Iterable[int], int], Iterable[int]]
+"""Passes the numbers of frames on and shows progress, given them and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -43,60 +48,102 @@ class ExportConfig:
 
     input_size: int = 640
     """Side px of the square that images are resized into, inside the model; a multiple of 32."""
-    precision: str = "fp16"
-    """How weights are stored: fp16 halves the file; arithmetic stays float32 unless the runtime is asked otherwise."""
+    precision: str = "fp32"
+    """Arithmetic that the bundle is made and verified for: fp32, bf16 or int8."""
+    weights: str = "fp16"
+    """How weights are stored: fp16 halves the file, whatever they are computed with."""
     name: str = "graspnext"
     """Of the network, for the card."""
     metrics: tuple[Path, ...] = ()
     """Files that `graspnext evaluate --json` wrote, one a split, to go into the card."""
+    extras: Extras = field(default_factory=Extras)
+    """Further forms of the model."""
+    data: Path | None = None
+    """Dataset to calibrate and verify on; without one a few pictures are drawn, which say nothing of metrics."""
+    frames: int = 200
+    """Views of the dataset that are verified on."""
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
+    """int8: how layers are chosen that stay in floating point."""
+    accept_faults: bool = False
+    """Write the bundle even where a gate is broken, with the faults in its card."""
     seed: int = 0
-    """Of the frames that the runtimes are compared on."""
+    """Of drawn pictures."""
 
     def __post_init__(self) -> None:
         if self.input_size <= 0 or self.input_size % 32:
             raise ConfigError("input_size", self.input_size, "a positive multiple of 32")
         if self.precision not in PRECISIONS:
             raise ConfigError("precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+        if self.weights not in WEIGHTS:
+            raise ConfigError("weights", self.weights, f"one of {', '.join(WEIGHTS)}")
+        if self.frames < 1:
+            raise ConfigError("frames", self.frames, "at least 1")
+        if self.precision == "int8" and self.data is None:
+            raise ConfigError("data", None, "a dataset for int8, since ranges are taken from its pictures")
 
 
-def export_bundle(run: Path, out: Path, *, config: ExportConfig) -> Path:
+def export_bundle(
+    run: Path, out: Path, *, config: ExportConfig, watch: Watch = lambda numbers, _total: numbers
+) -> Path:
     """Freeze a training run into a bundle, compare all runtimes with the trained network, and write it.
 
     Args:
         run: Folder of `graspnext train`.
         out: The bundle's folder. A bundle that is already there is replaced at the end, anything else is refused.
         config: How.
+        watch: For a progress bar over the frames that are verified on.
 
     Returns:
         `out`.
 
     Raises:
         RunError: The run cannot be read.
-        BundleError: A runtime does not agree with the trained network; nothing is written.
+        BundleError: A gate is broken, and faults are not accepted; nothing is written.
+        ConfigError: This machine cannot compute in the precision asked for.
+        DatasetError: The dataset cannot be read.
+        MissingDependencyError: int8 without NNCF.
         OutputError: `out` cannot be written, or holds something that is no bundle.
     """
     out = out.resolve()
     _refuse_other_content(out)
+    if not can_do("openvino", config.precision):
+        raise ConfigError("precision", config.precision, "one that this machine can compute in, to verify it")
     network, architecture, record = load_run(run)
-    record = {**record, **read_summary(run)}
-    metrics = read_metrics(config.metrics, config.input_size)
     pipeline = Pipeline(network, config.input_size)
-    if config.precision == "fp16":
+    if config.weights == "fp16":
         round_weights(pipeline)
+    card = describe(pipeline, architecture, {**record, **read_summary(run)}, config)
     aside = out.with_name(f".{out.name}.{os.getpid()}.part")
     make_folder(aside)
     try:
-        model = freeze(pipeline, half=config.precision == "fp16")
-        write_bytes(aside / MODEL_FILE, model)
-        card = _card(pipeline, architecture, record, model, config).model_copy(update={"metrics": metrics})
-        write_json(aside / CARD_FILE, card.model_dump(mode="json"))
-        verified = verify(aside, pipeline, seed=config.seed)
-        write_json(aside / CARD_FILE, card.model_copy(update={"verified": verified}).model_dump(mode="json"))
+        frames = _frames(config)
+        model = freeze(pipeline, half=config.weights == "fp16")
+        if config.precision == "int8" and config.data is not None:
+            model, about = choose_layers(model, pipeline, card, aside, data=config.data, config=config.choice)
+            card = card.model_copy(update={"quantisation": about})
+        card = write_files(aside, card, model, config.extras)
+        found = verify_bundle(aside, pipeline, frames, config=gates(config.precision), watch=watch)
+        if found.faults and not config.accept_faults:
+            problem = f"a gate is broken: {'; '.join(map(str, found.faults))}"
+            raise BundleError(out, problem, "nothing was written; --accept-faults writes it with this in its card")
+        write_card(aside, card.model_copy(update={"verification": found.to_dict()}))
         open_bundle(aside)
         _replace(aside, out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return out
+
+
+def gates(precision: str) -> VerifyConfig:
+    """What a bundle is verified in: the precision it was made for, and fp32 where the model is not quantised."""
+    wanted = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("int8",)}[precision]
+    return VerifyConfig(precisions=wanted, num_threads=torch.get_num_threads())
+
+
+def _frames(config: ExportConfig) -> Frames:
+    if config.data is None:
+        return drawn_frames(_DRAWN_FRAMES, rng=np.random.default_rng(config.seed))
+    return dataset_frames(config.data, TRIAL_SPLIT, limit=config.frames)
 
 
 def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
@@ -115,28 +162,6 @@ def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
-
-
-def verify(bundle: Path, pipeline: Pipeline, *, seed: int) -> dict[str, float]:
-    """Compare a bundle in every runtime with the pipeline that it was frozen from, on a few drawn pictures.
-
-    Returns:
-        `<runtime>_<quantity>` -> worst difference over the frames (`agreement.differences`).
-
-    Raises:
-        BundleError: A difference is beyond the tolerance.
-    """
-    frames = drawn_frames(_DRAWN_FRAMES, rng=np.random.default_rng(seed))
-    config = VerifyConfig(precisions=("fp32",), num_threads=torch.get_num_threads())
-    found = verify_bundle(bundle, pipeline, frames, config=config)
-    if found.faults:
-        problem = f"a runtime does not give what the trained network gives: {'; '.join(map(str, found.faults))}"
-        raise BundleError(bundle, problem, "nothing was written; report this with the run's config.json")
-    return {
-        f"{label.removesuffix(' fp32')}_{name}": float(f"{value:.3g}")
-        for label, result in found.results.items()
-        for name, value in result["differences"].items()
-    }
 
 
 def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
@@ -162,9 +187,12 @@ def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
     return metrics
 
 
-def _card(
-    pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[str, Any], model: bytes, config: ExportConfig
-) -> Card:
+def describe(pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[str, Any], config: ExportConfig) -> Card:
+    """The card of a bundle, but for its files.
+
+    Raises:
+        RunError: A file of metrics cannot be used.
+    """
     found = reference_outputs(pipeline, np.zeros(_EXAMPLE_SHAPE, dtype=np.uint8))
     cost = profile_network(
         architecture,
@@ -181,10 +209,12 @@ def _card(
             "max_detections": len(found["scores"]),
             "mask_size": found["visible_masks"].shape[-1],
             "outputs": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in found.items()},
-            "weights": config.precision,
+            "weights": config.weights,
+            "precision": config.precision,
             "training": _training(record),
+            "metrics": read_metrics(config.metrics, config.input_size),
             "cost": {"params_m": round(cost.total.params_m, 6), "gmacs": round(cost.total.gmacs, 6)},
-            "files": {MODEL_FILE: {"sha256": hashlib.sha256(model).hexdigest(), "size_bytes": len(model)}},
+            "files": {},
         }
     )
 

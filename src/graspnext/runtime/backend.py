@@ -17,13 +17,28 @@ BACKENDS = {
     "openvino": "graspnext.runtime.openvino_backend:OpenVinoBackend",
     "onnxruntime": "graspnext.runtime.onnxruntime_backend:OnnxRuntimeBackend",
 }
-"""Runtime -> module and class; each takes the content of `model.onnx`."""
+"""Runtime -> module and class; each takes the content of a model, and options."""
 
 
 class Backend(ABC):
-    """A compiled model. One call at a time: whoever shares it between threads holds a lock around `run`."""
+    """A compiled model. `run` may be called from several threads at once.
+
+    Calls that come together wait for one another: one alone already uses all cores, and several at a time would each
+    need the memory of the whole network (OpenVINO can be told to, by `num_streams`).
+    """
 
     name: str
+    precision: str
+    """The arithmetic that really runs: "fp32", "bf16", or "int8" for a quantised model."""
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, **options: Any) -> Backend:
+        """Compile a bundle's model with options of the constructor.
+
+        Raises:
+            TypeError: There is no such option.
+        """
+        return cls(bundle.model, **options)  # type: ignore[call-arg]
 
     @abstractmethod
     def run(self, image: UInt8Array) -> dict[str, npt.NDArray[Any]]:
@@ -55,16 +70,15 @@ def open_backend(name: str, bundle: Bundle, **options: Any) -> Backend:
         UnknownNameError: There is no such runtime.
         MissingDependencyError: Its library is not installed.
         BundleError: It cannot read the model.
-        ConfigError: It has no such option.
+        ConfigError: It has no such option, or the option cannot have that value.
     """
-    backend_class: Any = find_backend(name)
+    backend_class = find_backend(name)
     try:
         inspect.signature(backend_class).bind(bundle.model, **options)
     except TypeError as error:
         raise ConfigError(f"options of {name}", ", ".join(options), f"options it has ({error})") from error
     try:
-        backend: Backend = backend_class(bundle.model, **options)
+        return backend_class.of_bundle(bundle, **options)
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
         raise BundleError(bundle.path, f"{name} cannot load the model ({said})", "export the run again") from error
-    return backend

@@ -9,6 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION = 1
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
+IR_FILES = ("model.xml", "model.bin")
+"""OpenVINO's own form of the model: both or none."""
+OTHER_FILES = ("model_opset13.onnx", "build_tensorrt.sh")
+"""For programs that are not ours; no runtime here reads them."""
+BUNDLE_FILES = (MODEL_FILE, *IR_FILES, *OTHER_FILES)
+"""All that a card may list."""
+PRECISIONS = ("fp32", "bf16", "int8")
+"""Of the arithmetic; int8 means that the model itself is quantised."""
 
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """A file name without folders."""
@@ -62,12 +70,17 @@ class Card(_Record):
     outputs: dict[str, OutputRecord]
     weights: Literal["fp16", "fp32"]
     """How the weights are stored; the arithmetic is the runtime's choice."""
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """Arithmetic that the bundle was made and verified for, and that runtimes use unless told otherwise."""
+    quantisation: dict[str, Any] = {}
+    """int8: what ranges were taken from, layers that stay in floating point."""
     training: dict[str, Any] = {}
     """What the run recorded: data, recipe, steps, time, hardware."""
     metrics: dict[str, Any] = {}
     """Split -> metrics as `graspnext evaluate` writes them."""
-    verified: dict[str, FiniteFloat] = {}
-    """Largest differences between the runtimes and the trained network, measured when the bundle was written."""
+    verification: dict[str, Any] = {}
+    """What `graspnext verify` measured when the bundle was written, of every runtime and precision, and what of it is
+    beyond the limits."""
     cost: Cost
     license: str = "Apache-2.0"
     files: dict[PlainName, FileRecord]
