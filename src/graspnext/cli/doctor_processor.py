@@ -85,7 +85,7 @@ def _cores(about: Processor) -> Iterator[Finding]:
     count = len(about.allowed)
     where = f"{_ranges(about.allowed)} of {_ranges(about.online)}" if set(about.allowed) != set(about.online) else ""
     if count > about.cores:
-        detail = f"{about.cores} cores seen as {count} by hyper-threading; compare with graspnext benchmark --threads {about.cores}"
+        detail = f"{about.cores} cores seen as {count}: hyper-threads; try graspnext benchmark --threads {about.cores}"
         yield _finding("cores", True, f"{detail}{f'; may use {where}' if where else ''}")
     else:
         yield _finding("cores", True, f"{count}{f'; may use {where}: taskset or a container chose' if where else ''}")
