@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from graspnext.cli.main import main
-from graspnext.cli.predict import overlay_names
+from graspnext.cli.predict_output import unique_names
 
 
 @pytest.fixture(scope="session")
@@ -123,8 +123,7 @@ def test_report_on_standard_output_is_pure_json(
     assert len(json.loads(capsys.readouterr().out)["frames"]) == 1
 
 
-def test_overlay_names_never_collide() -> None:
-    paths = [Path("x/a.png"), Path("y/a.jpg"), Path("a_2.png"), Path("A.png"), Path("z/a.tiff")]
-    names = overlay_names(paths)
-    assert len({name.lower() for name in names}) == len(paths)
-    assert names[:2] == ["a_overlay.png", "a_2_overlay.png"]
+def test_names_never_collide() -> None:
+    names = unique_names(["a", "a", "a_2", "A", "a"])
+    assert len({name.lower() for name in names}) == 5
+    assert names[:2] == ["a", "a_2"]

@@ -16,8 +16,11 @@ from graspnext.files import output_errors, write_json
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
-    """Yield items with a progress bar and the time left; plain lines, at most one in ten seconds, off a terminal."""
+def progress(items: Iterable[T], *, total: int | None, label: str) -> Iterator[T]:
+    """Yield items with a progress bar and the time left; plain lines, at most one in ten seconds, off a terminal.
+
+    A total of None is not known before the end: there is no time left then.
+    """
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import track
@@ -29,8 +32,9 @@ def progress(items: Iterable[T], *, total: int, label: str) -> Iterator[T]:
         yield item
         now = time.monotonic()
         if now - last >= 10 or done == total:
-            left = (now - start) / done * (total - done)
-            sys.stderr.write(f"{label}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left\n")
+            left = "" if total is None else f", about {(now - start) / done * (total - done):.0f} s left"
+            count = done if total is None else f"{done}/{total}"
+            sys.stderr.write(f"{label}: {count}, {now - start:.0f} s{left}\n")
             last = now
 
 

@@ -1,41 +1,46 @@
-"""`graspnext predict SOURCE... --out DIR`: find parts and suction points in pictures."""
+"""`graspnext predict SOURCE... --out DIR`: find parts and suction points in pictures, videos and camera streams."""
 
 from __future__ import annotations
 
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from graspnext.cli.options import read_options
-from graspnext.cli.output import emit_json, progress
-from graspnext.errors import ConfigError, InputImageError
-from graspnext.files import make_folder, output_errors, write_json
-from graspnext.runtime.images import read_image
-from graspnext.runtime.sources import Problem, describe, expand_sources
-from graspnext.types import Frame, Prediction, UInt8Array
+from graspnext.cli.output import check_target, progress
+from graspnext.cli.predict_output import Outputs, OverlayKind, unique_names
+from graspnext.errors import BundleError, ConfigError, InputImageError, MissingDependencyError
+from graspnext.files import make_folder
+from graspnext.runtime.frames import SourceFrame
+from graspnext.runtime.pairs import DepthNames
+from graspnext.runtime.sources import Source, SourceConfig, describe, find_sources
 
-REPORT_FILE = "predictions.json"
+if TYPE_CHECKING:
+    from graspnext.runtime.predictor import Predictor
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Find parts and suction points in pictures: an overlay for each, and predictions.json for all.
+    """Find parts and suction points in pictures, videos and camera streams: overlays, and predictions.json for all.
 
     Examples:
       graspnext predict bin.png --out found
       graspnext predict pictures/ 'more/*.jpg' --out found --min-score 0.3 --runtime onnxruntime
+      graspnext predict clip.mp4 --out found --overlay-video --every 5
+      graspnext predict 0 --out found --no-overlays --max-frames 1000
+      graspnext predict scene/ --out found --rgb '{stem}_rgb.png' --depth '{stem}_depth.png'
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE...")]
-    """Pictures (PNG, JPEG, TIFF, BMP, WEBP), folders of them, or glob patterns in quotes."""
+    """Pictures (PNG, JPEG, TIFF, BMP, WEBP), videos, folders of both, glob patterns in quotes, or a camera's number."""
     out: Path
-    """Folder for <name>_overlay.png and predictions.json."""
+    """Folder for overlays and predictions.json."""
     model: Path | None = None
     """Folder of a bundle; the one that ships with graspnext when not given."""
     runtime: str = "openvino"
@@ -44,102 +49,123 @@ class Predict:
     """Parts below this score, in [0, 1], are left out."""
     json: Path | None = None
     """Also write the content of predictions.json here; - is standard output."""
+    depth: str = ""
+    """Depth file of a picture, from its folder, with {stem} for the picture's name: '{stem}_depth.png',
+    '../depth/{stem}.png'. PNG of 16 bits, TIFF of floats, NPY."""
+    rgb: str = ""
+    """Name of a picture that has depth, when {stem} is less than its name: '{stem}_rgb.png'."""
+    depth_unit_m: float | None = None
+    """Metres of one unit in depth files; when not given 0.001 for whole numbers, 1 for floats."""
+    every: int = 1
+    """Of each video, camera, folder or pattern take only every n-th frame."""
+    max_frames: int = 0
+    """Stop after so many frames in all; 0 is no limit."""
+    live: bool = False
+    """Play videos at their own rate and drop what the network has no time for; cameras always do."""
+    queue: int = 2
+    """Most frames of a camera or live video that wait; the oldest is dropped for a newer one."""
+    overlays: bool = True
+    """Draw what was found: a picture for each frame."""
+    overlay_video: bool = False
+    """Draw the frames of a video or camera into one MP4 file instead."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError("--min-score", self.min_score, "in [0, 1]")
+        if self.max_frames < 0:
+            raise ConfigError("--max-frames", self.max_frames, "at least 0 (no limit)")
+        if self.rgb and not self.depth:
+            raise ConfigError("--rgb", self.rgb, "given together with --depth")
+        if self.depth_unit_m is not None and not self.depth:
+            raise ConfigError("--depth-unit-m", self.depth_unit_m, "given together with --depth")
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
+    @property
+    def source_config(self) -> SourceConfig:
+        """How sources are read."""
+        depth = DepthNames(self.depth, self.rgb, self.depth_unit_m) if self.depth else None
+        return SourceConfig(self.every, self.live, self.queue, depth)
 
-    file: str
-    parts: int
-    occluded: int
-    best_suction: float
-    predict_ms: float
+    @property
+    def overlay_kind(self) -> OverlayKind:
+        """How frames of streams are drawn."""
+        return "none" if not self.overlays else "video" if self.overlay_video else "pictures"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command: 0 when every source gave a result, 2 when any did not."""
     options = read_options(Predict, arguments, prog="graspnext predict")
     if not options.sources:
-        raise ConfigError("SOURCE", "", "at least one picture, folder or glob pattern")
+        raise ConfigError("SOURCE", "", "at least one picture, video, folder, glob pattern or camera number")
+    from graspnext.learning.interruption import heed_signals
     from graspnext.runtime.predictor import Predictor
-    from graspnext.runtime.report import frame_record, report
 
-    if not 0 <= options.min_score <= 1:
-        raise ConfigError("--min-score", options.min_score, "in [0, 1]")
+    config = options.source_config
+    check_target(options.json)
     predictor = Predictor(options.model, runtime=options.runtime)
     make_folder(options.out)
-    sources = expand_sources(options.sources)
-    problems, rows, frames = list(sources.problems), list[Row](), list[dict[str, Any]]()
-    names = overlay_names(sources.paths)
-    for path, name in progress(zip(sources.paths, names, strict=True), total=len(names), label="predict"):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what decoders say about odd tags; what matters is an error
-                image = read_image(path)
-        except InputImageError as error:
-            problems.append(describe(path, error))
-            continue
+    sources = find_sources(options.sources, config)
+    about: dict[str, Any] = {
+        "model": predictor.card.name,
+        "runtime": options.runtime,
+        "precision": predictor.precision,
+        "min_score": options.min_score,
+    }
+    with (
+        heed_signals() as interruption,
+        Outputs(options.out, about, overlays=options.overlay_kind) as outputs,
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", module="PIL")  # of odd tags; what matters is an error
+        outputs.problems.extend(sources.problems)
+        _predict_all(predictor, sources.found, outputs, options, lambda: interruption.asked)
+        outputs.finish(interrupted=interruption.asked)
+    outputs.say(sys.stderr if str(options.json) == "-" else sys.stdout)
+    outputs.copy_report(options.json)
+    if interruption.asked:
+        raise KeyboardInterrupt(f"interrupted: what was found until then is in {options.out}")
+    return 2 if outputs.problems else 0
+
+
+def _predict_all(
+    predictor: Predictor,
+    sources: Sequence[Source],
+    outputs: Outputs,
+    options: Predict,
+    interrupted: Callable[[], bool],
+) -> None:
+    """Predict on every frame until all are done, enough are, the user has enough, or the model fails."""
+    failed = False
+
+    def stopped() -> bool:
+        return failed or interrupted() or 0 < options.max_frames <= outputs.num_frames
+
+    total = _total(sources, options.max_frames)
+    for frame in progress(_frames(sources, outputs, stopped), total=total, label="predict"):
         begin = time.perf_counter()
-        prediction = predictor.predict(Frame(image, source=str(path)), min_score=options.min_score)
-        predict_ms = (time.perf_counter() - begin) * 1e3
-        _write_overlay(options.out / name, image, prediction, options.min_score)
-        frames.append({**frame_record(prediction), "overlay": name, "predict_ms": round(predict_ms, 2)})
-        rows.append(_row(prediction, predict_ms))
-    about = {"model": predictor.card.name, "runtime": options.runtime, "min_score": options.min_score}
-    content = report(frames, problems, **about)
-    write_json(options.out / REPORT_FILE, content)
-    emit_json(content, options.json)
-    stream = sys.stderr if str(options.json) == "-" else sys.stdout
-    _say(rows, problems, stream)
-    stream.write(f"{len(rows)} overlay{'s' * (len(rows) != 1)} and {REPORT_FILE}: see {options.out}\n")
-    return 2 if problems else 0
-
-
-def overlay_names(paths: Sequence[Path]) -> list[str]:
-    """`<stem>_overlay.png` for each picture; equal stems (compared without case) get `_2`, `_3`, ... before it."""
-    taken: set[str] = set()
-    names = []
-    for path in paths:
-        number, stem = 1, path.stem
-        while (name := f"{stem}{'' if number == 1 else f'_{number}'}_overlay.png").lower() in taken:
-            number += 1
-        taken.add(name.lower())
-        names.append(name)
-    return names
-
-
-def _write_overlay(path: Path, image: UInt8Array, prediction: Prediction, min_score: float) -> None:
-    from PIL import Image
-
-    from graspnext.viz.overlay import overlay
-
-    aside = path.with_name(f".{path.name}.part")
-    with output_errors(path):
         try:
-            Image.fromarray(overlay(image, prediction, min_score=min_score)).save(aside, format="PNG")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+            prediction = predictor.predict(frame, min_score=options.min_score)
+        except BundleError as error:  # what was found before is kept
+            outputs.problems.append(describe(frame.source, error))
+            failed = True
+            continue
+        outputs.add(frame, prediction, predict_ms=(time.perf_counter() - begin) * 1e3)
 
 
-def _row(prediction: Prediction, predict_ms: float) -> Row:
-    return Row(
-        file=prediction.source,
-        parts=len(prediction.scores),
-        occluded=int((prediction.occluded_probability >= 0.5).sum()),
-        best_suction=float(prediction.suction.max()),
-        predict_ms=predict_ms,
-    )
+def _frames(sources: Sequence[Source], outputs: Outputs, stopped: Callable[[], bool]) -> Iterator[SourceFrame]:
+    """The frames of all sources. A source that cannot be read is a problem, not the end."""
+    for source, name in zip(sources, unique_names([source.stem for source in sources]), strict=True):
+        if stopped():
+            return
+        outputs.begin(source, name)
+        try:
+            yield from source.frames(stopped)
+        except (InputImageError, MissingDependencyError) as error:
+            outputs.problems.append(describe(source.label, error))
+        outputs.end()
 
 
-def _say(rows: Sequence[Row], problems: Sequence[Problem], stream: Any) -> None:
-    """The table on `stream`; what failed on standard error, one line each."""
-    if rows:
-        width = max(len("file"), *(len(row.file) for row in rows))
-        stream.write(f"{'file':<{width}}  parts  occluded  best suction       ms\n")
-        for row in rows:
-            counts = f"{row.parts:>5}  {row.occluded:>8}"
-            stream.write(f"{row.file:<{width}}  {counts}  {row.best_suction:>12.2f}  {row.predict_ms:>7.1f}\n")
-    for problem in problems:
-        sys.stderr.write(f"error: {problem.source}: {problem.problem}\n")
+def _total(sources: Sequence[Source], max_frames: int) -> int | None:
+    """How many frames there will be, where that is known."""
+    if any(source.is_stream for source in sources):
+        return max_frames or None
+    return min(len(sources), max_frames or len(sources))

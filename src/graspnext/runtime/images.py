@@ -6,6 +6,8 @@ import io
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +66,20 @@ def read_image(path: str | Path) -> UInt8Array:
         InputImageError: The file is missing, unreadable, empty, truncated, larger than 100 megapixels, or no picture.
     """
     path = Path(path)
-    content = _read_bytes(path)
+    picture = load_picture(path)
+    try:
+        return np.ascontiguousarray(_to_rgb(_upright(picture)))
+    except DECODER_ERRORS as error:
+        raise _damaged(path, error) from error
+
+
+def load_picture(path: Path) -> Image.Image:
+    """The picture in a file as it is stored: any mode, not turned.
+
+    Raises:
+        InputImageError: As `read_image`.
+    """
+    content = read_bytes(path)
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -73,36 +88,59 @@ def read_image(path: str | Path) -> UInt8Array:
         raise InputImageError(path, "not an image", f"give a file of one of: {', '.join(FORMATS)}") from error
     except DECODER_ERRORS as error:
         raise _damaged(path, error) from error
-    with picture:
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(path, f"{width} x {height} pixels")
-        if width < 1 or height < 1:
-            raise InputImageError(path, f"{width} x {height} pixels", "give an image that is not empty")
-        try:
-            picture.load()
-            return np.ascontiguousarray(_to_rgb(_upright(picture)))
-        except DECODER_ERRORS as error:
-            raise _damaged(path, error) from error
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, f"{width} x {height} pixels")
+    if width < 1 or height < 1:
+        raise InputImageError(path, f"{width} x {height} pixels", "give an image that is not empty")
+    try:
+        picture.load()
+    except DECODER_ERRORS as error:
+        raise _damaged(path, error) from error
+    return picture
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, *, most: int = MAX_FILE_BYTES) -> bytes:
     """The content of a regular file.
 
     Raises:
         InputImageError: It is missing, a folder, a device, empty, too large, or may not be read.
     """
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise InputImageError(path, "a folder, not an image", "give the images inside it")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputImageError(path, "not a regular file", "give an image file")
-        if status.st_size == 0:
-            raise InputImageError(path, "the file is empty", "record or copy the image again")
-        if status.st_size > MAX_FILE_BYTES:
-            raise InputImageError(path, f"{status.st_size / 1e9:.1f} GB large", "give an image file below 1 GB")
+    with _reading(path):
+        size = _checked_size(path)
+        if size > most:
+            raise InputImageError(path, f"{size / 1e9:.1f} GB large", f"give a file below {most / 1e9:.1f} GB")
         return path.read_bytes()
+
+
+def read_head(path: Path, num_bytes: int) -> bytes:
+    """The first bytes of a regular file of any size.
+
+    Raises:
+        InputImageError: It is missing, a folder, a device, empty, or may not be read.
+    """
+    with _reading(path):
+        _checked_size(path)
+        with path.open("rb") as stream:
+            return stream.read(num_bytes)
+
+
+def _checked_size(path: Path) -> int:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise InputImageError(path, "a folder, not an image", "give the images inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputImageError(path, "not a regular file", "give an image file")
+    if status.st_size == 0:
+        raise InputImageError(path, "the file is empty", "record or copy the image again")
+    return status.st_size
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the system says when `path` cannot be read into an `InputImageError`."""
+    try:
+        yield
     except InputImageError:
         raise
     except FileNotFoundError as error:

@@ -1,14 +1,109 @@
-"""Which pictures the words of a command line mean: files, folders and glob patterns."""
+"""Sources of frames: pictures, folders, glob patterns, videos, cameras, and pictures with depth.
+
+Example:
+    >>> for frame in read_source("clip.mp4", SourceConfig(every=5)):
+    ...     prediction = predictor.predict(frame)
+"""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from graspnext.errors import GraspNextError, InputImageError, NoSourcesError
-from graspnext.runtime.images import SUFFIXES
+from graspnext.errors import ConfigError, GraspNextError, InputImageError, NoSourcesError
+from graspnext.runtime.depth import read_depth
+from graspnext.runtime.frames import SourceFrame
+from graspnext.runtime.images import SUFFIXES, read_head, read_image
+from graspnext.runtime.live import LiveQueue
+from graspnext.runtime.pairs import DepthNames
+from graspnext.runtime.video import HEAD_BYTES, VIDEO_SUFFIXES, has_video_head, read_camera, read_video
+
+Kind = Literal["picture", "video", "camera"]
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """How sources are read."""
+
+    every: int = 1
+    """Of each stream, and of the pictures of each folder or pattern, only every n-th is taken."""
+    live: bool = False
+    """Play videos at their own rate and drop what comes too fast, as with a camera; else no frame is lost."""
+    queue: int = 2
+    """Most frames of a camera or live video that wait; the oldest is dropped for a newer one."""
+    depth: DepthNames | None = None
+    """How depth files are named after pictures; None = pictures have no depth."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ConfigError("--every", self.every, "at least 1")
+        if not 1 <= self.queue <= 1000:
+            raise ConfigError("--queue", self.queue, "in 1 to 1000: each waiting frame takes memory")
+
+
+@dataclass(eq=False)
+class Source:
+    """One picture, one video, or one camera."""
+
+    kind: Kind
+    address: Path | int
+    """A file, or a camera's index."""
+    config: SourceConfig
+    dropped: int = field(default=0, init=False)
+    """Frames that were read and thrown away so far because nobody had time for them."""
+
+    @property
+    def label(self) -> str:
+        """Its name for messages."""
+        return f"camera {self.address}" if isinstance(self.address, int) else str(self.address)
+
+    @property
+    def stem(self) -> str:
+        """Its name for files made of it; that of another source may be equal."""
+        return f"camera_{self.address}" if isinstance(self.address, int) else self.address.stem
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it gives more than one frame."""
+        return self.kind != "picture"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames come in their own time and are dropped when nobody is ready for them."""
+        return self.kind == "camera" or (self.kind == "video" and self.config.live)
+
+    def frames(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[SourceFrame]:
+        """Its frames, until there are no more or `stopped` says so.
+
+        Raises:
+            InputImageError: The source, or its depth file, cannot be read; a stream may have given frames before.
+            MissingDependencyError: It is a stream and OpenCV is not installed.
+        """
+        if self.kind == "picture":
+            yield _read_picture(Path(str(self.address)), self.config.depth)
+            return
+        if self.config.depth:
+            raise InputImageError(self.label, "a stream has no depth files", "leave --depth out, or give pictures")
+        if self.kind == "camera":
+            frames = read_camera(self.address, every=self.config.every)
+        else:
+            frames = read_video(str(self.address), every=self.config.every, paced=self.is_live)
+        if not self.is_live:
+            with closing(frames):
+                for frame in frames:
+                    yield frame
+                    if stopped():
+                        return
+            return
+        with LiveQueue(frames, size=self.config.queue) as queue:
+            for frame in queue.until(stopped):
+                self.dropped = queue.dropped
+                yield frame
+            self.dropped = queue.dropped
 
 
 @dataclass(frozen=True)
@@ -24,8 +119,8 @@ class Problem:
 class Sources:
     """What the words came to."""
 
-    paths: tuple[Path, ...]
-    """Pictures to read, in the order of the words, sorted within a folder or pattern, each once."""
+    found: tuple[Source, ...]
+    """What to read, in the order of the words, sorted within a folder or pattern, each once."""
     problems: tuple[Problem, ...]
     """Words that name nothing."""
 
@@ -36,31 +131,51 @@ def describe(source: str | Path, error: GraspNextError) -> Problem:
     return Problem(str(source), text.removeprefix(f"{source}: "))
 
 
-def expand_sources(words: Sequence[str | Path]) -> Sources:
-    """All pictures that files, folders (not searched below their first level) and glob patterns name.
+def find_sources(words: Sequence[str | Path | int], config: SourceConfig | None = None) -> Sources:
+    """All sources that words name.
 
-    A file is taken at its word, whatever its suffix; whether it is a picture shows when it is read.
+    A folder (not searched below its first level) or glob pattern gives its pictures and videos by their suffixes. A
+    file is taken at its word; whether it is what it seems shows when it is read. A whole number that is no file is a
+    camera's index; a device (/dev/video0) and a FIFO are cameras.
     """
-    found: dict[Path, Path] = {}
+    config = config or SourceConfig()
+    found: dict[Path | int, Source] = {}
     problems: list[Problem] = []
     for word in words:
         try:
-            for path in _expand(str(word)):
-                found.setdefault(path.resolve(), path)
+            for source in _expand(str(word), config):
+                key = source.address if isinstance(source.address, int) else source.address.resolve()
+                found.setdefault(key, source)
         except GraspNextError as error:
-            problems.append(describe(word, error))
+            problems.append(describe(str(word), error))
     return Sources(tuple(found.values()), tuple(problems))
 
 
-def _expand(word: str) -> list[Path]:
+def read_source(word: str | Path | int, config: SourceConfig | None = None) -> Iterator[SourceFrame]:
+    """The frames of all that one word names; the first problem ends them.
+
+    Raises:
+        InputImageError: Something cannot be read.
+        NoSourcesError: A folder or pattern holds no picture and no video.
+        MissingDependencyError: There is a stream and OpenCV is not installed.
+    """
+    for source in _expand(str(word), config or SourceConfig()):
+        yield from source.frames()
+
+
+def _expand(word: str, config: SourceConfig) -> list[Source]:
     path = Path(word)
     try:
         if path.is_dir():
-            return _pictures(word, path.iterdir())
+            return _search(word, path.iterdir(), config)
+        if path.is_char_device() or path.is_fifo():
+            return [Source("camera", path, config)]
         if path.exists():
-            return [path]
+            return [Source(_kind(path), path, config)]
+        if word.isascii() and word.isdigit():
+            return [Source("camera", int(word), config)]
         if glob.has_magic(word):
-            return _pictures(word, map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207 - absolute patterns too
+            return _search(word, map(Path, glob.glob(word, recursive=True)), config)  # noqa: PTH207 - absolute too
     except GraspNextError:
         raise
     except PermissionError as error:
@@ -70,8 +185,48 @@ def _expand(word: str) -> list[Path]:
     raise InputImageError(word, "no such file or folder", "check the path")
 
 
-def _pictures(word: str, paths: Iterable[Path]) -> list[Path]:
-    pictures = sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not pictures:
-        raise NoSourcesError(word, SUFFIXES)
-    return pictures
+def _search(word: str, paths: Iterable[Path], config: SourceConfig) -> list[Source]:
+    suffixes = SUFFIXES if config.depth else SUFFIXES | VIDEO_SUFFIXES
+    files = sorted(path for path in paths if path.suffix.lower() in suffixes and path.is_file())
+    if not files:
+        raise NoSourcesError(word, suffixes)
+    if config.depth:
+        files = [path for path in files if config.depth.is_picture(path)]
+        if not files:
+            what = (
+                f"no picture is named as --rgb '{config.depth.rgb}'" if config.depth.rgb else "nothing but depth files"
+            )
+            raise InputImageError(word, what, "check --rgb and --depth against the names of the files")
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    left_out = set(pictures) - set(pictures[:: config.every])
+    return [Source(_kind(path), path, config) for path in files if path not in left_out]
+
+
+def _kind(path: Path) -> Kind:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return "picture"
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    try:
+        return "video" if has_video_head(read_head(path, HEAD_BYTES)) else "picture"
+    except InputImageError:
+        return "picture"  # says the same when it is read
+
+
+def _read_picture(path: Path, names: DepthNames | None) -> SourceFrame:
+    image = read_image(path)
+    if names is None:
+        return SourceFrame(image, source=str(path), file=str(path))
+    depth_path = names.depth_of(path)
+    if depth_path is None:
+        raise InputImageError(path, f"the name does not fit --rgb '{names.rgb}'", "rename it or change --rgb")
+    if not depth_path.exists():
+        what = f"its depth file {depth_path} is not there ({{stem}} is '{names.stem_of(path)}')"
+        raise InputImageError(path, what, "record it, or check --depth and --rgb against the names of the files")
+    depth_m = read_depth(depth_path, unit_m=names.unit_m)
+    if depth_m.shape != image.shape[:2]:
+        (rows, columns), (height, width) = depth_m.shape, image.shape[:2]
+        what = f"the depth is {columns} x {rows} px and its picture {width} x {height}"
+        raise InputImageError(depth_path, what, "align depth to the colour camera when recording, pixel for pixel")
+    return SourceFrame(image, depth_m, source=str(path), file=str(path), depth_file=str(depth_path))
