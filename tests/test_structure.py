@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"errors", "types", "files", "geometry"},
     "world": {"errors", "types", "files", "geometry", "data"},
     "network": {"errors", "types", "files", "geometry"},
-    "runtime": {"errors", "types", "files", "geometry"},
+    "runtime": {"errors", "types", "files", "geometry", "viz"},
     "picking": {"errors", "types", "files", "geometry", "runtime"},
     "viz": {"errors", "types", "files", "geometry"},
     "learning": {"errors", "types", "files", "geometry", "data", "network", "runtime", "viz"},

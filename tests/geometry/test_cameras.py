@@ -20,6 +20,14 @@ def test_project_by_hand() -> None:
     assert np.isnan(uvz[2, :2]).all()
 
 
+def test_unproject_by_hand_and_back() -> None:
+    found = cameras.unproject(CAMERA, np.array([[821.5, 749.0, 0.5], [0.0, 0.0, np.nan]]))
+    assert found[0].tolist() == pytest.approx([0.5, 0.5, 0.5])
+    assert np.isnan(found[1]).all()
+    points = np.random.default_rng(0).uniform((-1, -1, 0.1), (1, 1, 3), (50, 3))
+    assert np.allclose(cameras.unproject(CAMERA, cameras.project(CAMERA, points)), points)
+
+
 def test_rays_pass_through_pixel_centres() -> None:
     directions = cameras.rays(CAMERA)
     assert directions.shape == (480, 640, 3)

@@ -158,7 +158,7 @@ def _open_bundle(command: Command) -> tuple[Predict, dict[str, Any]]:
 
     if command.size is not None:
         raise ConfigError("--size", command.size, "left out for a bundle, whose input size is fixed")
-    options = {"precision": command.precision} if command.runtime == "openvino" else {}
+    options: dict[str, Any] = {"precision": command.precision} if command.runtime == "openvino" else {}
     if command.precision != "fp32" and not options:
         raise ConfigError("--precision", command.precision, f"left out for {command.runtime}, which computes in fp32")
     predictor = Predictor(command.model, runtime=command.runtime, **options)

@@ -17,6 +17,12 @@ def project(camera: Camera, points_camera: Float64Array) -> Float64Array:
     return np.stack([u, v, z], axis=1)  # (N, 3)
 
 
+def unproject(camera: Camera, points_image: Float64Array) -> Float64Array:
+    """Points (N, 3) u px, v px, z m to the camera frame, (N, 3) m: the inverse of `project`. NaN stays NaN."""
+    u, v, z = np.asarray(points_image, dtype=np.float64).T
+    return np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)  # (N, 3)
+
+
 def rays(camera: Camera) -> Float64Array:
     """Directions (H, W, 3) through the pixel centres in the camera frame, scaled so that z = 1.
 

@@ -52,13 +52,15 @@ def read_depth(path: str | Path, *, unit_m: float | None = None) -> Float32Array
 
 
 def depth_at(depth_m: Float32Array, u: float, v: float) -> float | None:
-    """Metres at a point of the image: the median of what is measured within 2 px; None where nothing is.
+    """Metres at a point of the image: the median of what is measured within 2 px; None where nothing is, and outside.
 
     Args:
         depth_m: (H, W) float32, 0 = missing.
         u: Column, px.
         v: Row, px.
     """
+    if not (0 <= v < depth_m.shape[0] and 0 <= u < depth_m.shape[1]):
+        return None
     row, column = int(v), int(u)
     window = depth_m[
         max(0, row - WINDOW_PX) : row + WINDOW_PX + 1,
