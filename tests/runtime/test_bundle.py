@@ -5,28 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import runpy
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from graspnext.errors import BundleError
 from graspnext.geometry.predictions import OUTPUT_NAMES
 from graspnext.runtime import bundle as bundles
-from graspnext.runtime.bundle import default_bundle, open_bundle
+from graspnext.runtime.bundle import default_bundle, is_shipped, open_bundle
+
+small_model = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("small_model.py"))))
 
 
+@cache
 def model_bytes(*, external: bool = False) -> bytes:
-    weight = numpy_helper.from_array(np.ones(4, dtype=np.float32), "w")
+    model = onnx.load_model_from_string(small_model.small_onnx())
     if external:
-        weight.data_location = TensorProto.EXTERNAL
-    graph = helper.make_graph([], "graph", [], [], [weight])
-    content: bytes = helper.make_model(graph).SerializeToString()
+        model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+    content: bytes = model.SerializeToString()
     return content
 
 
@@ -61,7 +66,7 @@ def write(folder: Path, content: bytes, **changes: Any) -> Path:
 def test_a_whole_bundle_opens(folder: Path) -> None:
     opened = open_bundle(folder)
     assert opened.card.name == "test"
-    assert onnx.load_from_string(opened.model).graph.initializer[0].name == "w"
+    assert onnx.load_from_string(opened.model).graph.initializer[0].name == "stem"
 
 
 def damage(edit: Callable[[Path], object], match: str) -> Any:
@@ -112,8 +117,8 @@ RECORD = {"sha256": "0" * 64, "size_bytes": 1}
         damage(flip_last_byte, "model.onnx: its SHA-256 is not the one in card.json"),
         damage(lambda folder: (folder / "model.onnx").write_bytes(b"x"), "1 bytes, but card.json says"),
         damage(replace_by_link, "cannot be opened as a plain file"),
-        damage(lambda folder: write(folder, b"\x00\x01 rubbish"), "not an ONNX model"),
-        damage(lambda folder: write(folder, model_bytes(external=True)), "refers to files outside itself"),
+        damage(lambda folder: write(folder, b"\x00\x01 rubbish"), "not a model of graspnext"),
+        damage(lambda folder: write(folder, model_bytes(external=True)), "refers to a file outside the model"),
     ],
 )
 def test_each_damage_is_named(folder: Path, edit: Callable[[Path], object], match: str) -> None:
@@ -137,10 +142,20 @@ def test_an_oversized_card_is_not_parsed(folder: Path) -> None:
 
 def test_further_files_are_hashed_too(folder: Path) -> None:
     content = (folder / "model.onnx").read_bytes()
-    (folder / "notes.txt").write_text("hello")
+    (folder / "build_tensorrt.sh").write_text("hello")
     files = card_for(content)["files"]
-    set_card(files=files | {"notes.txt": {"sha256": "0" * 64, "size_bytes": 5}})(folder)
-    with pytest.raises(BundleError, match=r"notes\.txt: its SHA-256"):
+    set_card(files=files | {"build_tensorrt.sh": {"sha256": "0" * 64, "size_bytes": 5}})(folder)
+    with pytest.raises(BundleError, match=r"build_tensorrt\.sh: its SHA-256"):
+        open_bundle(folder)
+
+
+def test_only_files_of_a_bundle_may_be_listed(folder: Path) -> None:
+    files = card_for((folder / "model.onnx").read_bytes())["files"]
+    set_card(files=files | {"notes.txt": RECORD})(folder)
+    with pytest.raises(BundleError, match=r"'files' lists notes\.txt, which no bundle has"):
+        open_bundle(folder)
+    set_card(files=files | {"model.xml": RECORD})(folder)
+    with pytest.raises(BundleError, match=r"one of model\.xml and model\.bin without the other"):
         open_bundle(folder)
 
 
@@ -161,10 +176,77 @@ def test_hundreds_of_mutated_cards_give_bundle_errors_or_bundles(folder: Path) -
     assert refused > 200
 
 
+def test_a_second_name_is_refused(folder: Path, tmp_path: Path) -> None:
+    """Whoever makes a bundle must not be able to hand over a file that only its reader may read."""
+    os.link(folder / "model.onnx", tmp_path / "other")
+    with pytest.raises(BundleError, match=r"model\.onnx: a hard link \(2 names\); copy the bundle"):
+        open_bundle(folder)
+
+
+def test_devices_and_folders_are_refused(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").mkdir()
+    with pytest.raises(BundleError, match=r"model\.onnx: (not a regular file|cannot be opened)"):
+        open_bundle(folder)
+    (folder / "model.onnx").rmdir()
+    (folder / "model.onnx").symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match="cannot be opened as a plain file"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../model.onnx", "/etc/passwd", "a/b", "model.onnx\0.txt", "", "MODEL.ONNX", "..", "con"]
+)
+def test_no_other_path_can_be_listed(folder: Path, name: str) -> None:
+    files = card_for((folder / "model.onnx").read_bytes())["files"]
+    set_card(files=files | {name: RECORD})(folder)
+    with pytest.raises(BundleError, match="field 'files"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (lambda card: card.replace('"name"', '"name": "a", "name"', 1), "a key is there twice"),
+        (lambda card: card.replace("0.1", "NaN"), "NaN is no number"),
+        (lambda card: card.replace('"tests"', '"\\ud800"'), "not JSON"),
+        (lambda card: card.replace("{}", "[" * 60 + "]" * 60, 1), "nest deeper than 40"),
+        (lambda card: card.replace("{}", '{"a":' * 60 + "1" + "}" * 60, 1), "nest deeper than 40"),
+        (lambda card: "[" * 100_000, "not JSON"),
+        (lambda card: card.replace("64", "9" * 5000, 1), "not JSON"),
+        (lambda card: card.replace('"schema_version": 1', f'"schema_version": "{"x" * 5000}"'), "schema version 'xxx"),
+        (lambda card: card.replace('"license"', '"\\u001b[2J"'), "tests|x1b|bundle"),
+    ],
+)
+def test_hostile_cards(folder: Path, text: Callable[[str], str], match: str) -> None:
+    card = json.dumps(card_for((folder / "model.onnx").read_bytes()) | {"license": "x"})
+    (folder / "card.json").write_text(text(card))
+    with pytest.raises(BundleError, match=match) as caught:
+        open_bundle(folder)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 700
+
+
+def test_the_other_form_of_the_model_is_checked_too(tmp_path: Path) -> None:
+    folder = small_model.small_bundle(tmp_path / "bundle", ir=True)
+    opened = open_bundle(folder)
+    assert opened.ir == ((folder / "model.xml").read_bytes(), (folder / "model.bin").read_bytes())
+    files = {name: (folder / name).read_bytes() for name in ("model.onnx", "model.xml", "model.bin")}
+    small_model.write_bundle(folder, files | {"model.bin": files["model.bin"][:-1]})
+    with pytest.raises(BundleError, match=r"model\.xml: not a model of graspnext .* of 3144"):
+        open_bundle(folder)
+    small_model.write_bundle(folder, {"model.onnx": files["model.onnx"], "model_opset13.onnx": b"\x08\x07"})
+    with pytest.raises(BundleError, match=r"model_opset13\.onnx: not a model of graspnext"):
+        open_bundle(folder)
+
+
 def test_the_default_bundle_is_whole_or_its_absence_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bundles, "__file__", str(tmp_path / "runtime" / "bundle.py"))
     with pytest.raises(BundleError, match="ships no trained network; name a bundle with --model"):
         default_bundle()
     (tmp_path / "bundles").mkdir()
     write(tmp_path / "bundles" / "fast", model_bytes())
+    os.link(tmp_path / "bundles" / "fast" / "model.onnx", tmp_path / "store")  # as installers do
     assert open_bundle(default_bundle()).card.name == "test"
+    assert is_shipped(default_bundle())
+    assert not is_shipped(tmp_path)
