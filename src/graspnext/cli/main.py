@@ -58,7 +58,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "graspnext VERB --help says more. Exit codes: 0 done, 2 bad input, 130 interrupted.",
+            "graspnext VERB --help says more. Exit codes: 0 done, 1 a gate is broken, 2 bad input, 130 interrupted.",
         ]
     )
 
