@@ -28,7 +28,19 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Room -> rooms it may import. `cli` may import everything; nothing imports `cli`."""
 
-HEAVY = {"torch", "torchvision", "mujoco", "optuna", "ray", "openvino", "onnxruntime", "onnx", "trimesh", "embreex"}
+HEAVY = {
+    "cv2",
+    "embreex",
+    "mujoco",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "optuna",
+    "ray",
+    "torch",
+    "torchvision",
+    "trimesh",
+}
 HEAVY_AT_TOP = {"network", "learning", "deploy"}
 """Rooms that are torch throughout, and are themselves imported only where they are used."""
 

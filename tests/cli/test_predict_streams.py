@@ -131,11 +131,14 @@ def test_pictures_with_depth(bundle: Path, tmp_path: Path, capsys: pytest.Captur
     Image.fromarray(np.full((HEIGHT, WIDTH), 7340, dtype=np.uint16)).save(tmp_path / "0_depth.png")
     out, names = tmp_path / "out", ("--rgb", "{stem}_rgb.png", "--depth", "{stem}_depth.png")
     words = (tmp_path, "--out", out, "--model", bundle, "--no-overlays", "--min-score", 0.1, *names)
-    assert run(*words, "--depth-unit-m", 0.0001) == 2
+    assert run(*words, "--depth-unit-m", 0.0001, "--camera", 200, 200, 63.5, 47.5) == 2
     (frame,) = read(out)["frames"]
     assert frame["depth_file"] == str(tmp_path / "0_depth.png")
     assert frame["suction_peaks"]
-    assert all(peak["depth_m"] == 0.734 for peak in frame["suction_peaks"])
+    for peak in frame["suction_peaks"]:
+        assert peak["depth_m"] == 0.734
+        x, y = ((peak["u"] - WIDTH / 2) / 200 * 0.734, (peak["v"] - HEIGHT / 2) / 200 * 0.734)
+        assert peak["point_m"] == pytest.approx([x, y, 0.734], abs=1.1e-4)
     assert "1_rgb.png: its depth file" in capsys.readouterr().err
 
 
@@ -147,17 +150,31 @@ def test_pictures_with_depth(bundle: Path, tmp_path: Path, capsys: pytest.Captur
         (("--queue", "0"), "--queue is 0; it must be in 1 to 1000"),
         (("--rgb", "{stem}_rgb.png"), "it must be given together with --depth"),
         (("--depth-unit-m", "0.001"), "it must be given together with --depth"),
+        (
+            ("--camera", "0", "500", "320", "240"),
+            "--camera is (0.0, 500.0, 320.0, 240.0); it must be four numbers FX FY",
+        ),
         (("--depth", "depth.png"), "--depth is 'depth.png'; it must be a path with {stem} once in its name"),
     ],
 )
 def test_mistakes_are_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str], said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     assert run("a.png", "--out", tmp_path / "out", *words) == 2
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1
     assert said in errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_brings_neither_torch_nor_opencv() -> None:
+    """OpenCV comes with the first video, torch never: interruptions are heeded by the code that trainings use."""
+    script = """
+import sys
+import graspnext.cli.predict, graspnext.learning.interruption, graspnext.runtime.predictor
+assert not {"torch", "cv2", "openvino"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])

@@ -43,6 +43,8 @@ class Predict:
     """Folder for overlays and predictions.json."""
     model: Path | None = None
     """Folder of a bundle; the one that ships with graspnext when not given."""
+    trust: bool = False
+    """The bundle is your own: open it without its trial in a process with limits, about a second sooner."""
     runtime: str = "openvino"
     """openvino or onnxruntime."""
     min_score: float = 0.5
@@ -56,6 +58,8 @@ class Predict:
     """Name of a picture that has depth, when {stem} is less than its name: '{stem}_rgb.png'."""
     depth_unit_m: float | None = None
     """Metres of one unit in depth files; when not given 0.001 for whole numbers, 1 for floats."""
+    camera: tuple[float, float, float, float] | None = None
+    """FX FY CX CY of the camera, px, as OpenCV gives them: with depth, points become metres in its frame."""
     every: int = 1
     """Of each video, camera, folder or pattern take only every n-th frame."""
     max_frames: int = 0
@@ -83,7 +87,7 @@ class Predict:
     def source_config(self) -> SourceConfig:
         """How sources are read."""
         depth = DepthNames(self.depth, self.rgb, self.depth_unit_m) if self.depth else None
-        return SourceConfig(self.every, self.live, self.queue, depth)
+        return SourceConfig(self.every, self.live, self.queue, depth, self.camera)
 
     @property
     def overlay_kind(self) -> OverlayKind:
@@ -101,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 
     config = options.source_config
     check_target(options.json)
-    predictor = Predictor(options.model, runtime=options.runtime)
+    predictor = Predictor(options.model, runtime=options.runtime, trusted=options.trust)
     make_folder(options.out)
     sources = find_sources(options.sources, config)
     about: dict[str, Any] = {

@@ -8,9 +8,10 @@ Example:
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +22,11 @@ from graspnext.runtime.images import SUFFIXES, read_head, read_image
 from graspnext.runtime.live import LiveQueue
 from graspnext.runtime.pairs import DepthNames
 from graspnext.runtime.video import HEAD_BYTES, VIDEO_SUFFIXES, has_video_head, read_camera, read_video
+from graspnext.types import Camera
 
 Kind = Literal["picture", "video", "camera"]
+Intrinsics = tuple[float, float, float, float]
+"""fx, fy, cx, cy in px as OpenCV and the programs of cameras give them: the first pixel's centre is at 0, 0."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,14 @@ class SourceConfig:
     """Most frames of a camera or live video that wait; the oldest is dropped for a newer one."""
     depth: DepthNames | None = None
     """How depth files are named after pictures; None = pictures have no depth."""
+    camera: Intrinsics | None = None
+    """Of the camera that took all frames; None = unknown."""
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ConfigError("--every", self.every, "at least 1")
+        if self.camera is not None:
+            _check_intrinsics(self.camera)
         if not 1 <= self.queue <= 1000:
             raise ConfigError("--queue", self.queue, "in 1 to 1000: each waiting frame takes memory")
 
@@ -83,6 +91,10 @@ class Source:
             InputImageError: The source, or its depth file, cannot be read; a stream may have given frames before.
             MissingDependencyError: It is a stream and OpenCV is not installed.
         """
+        for frame in self._read(stopped):
+            yield frame if self.config.camera is None else replace(frame, camera=_camera(frame, self.config.camera))
+
+    def _read(self, stopped: Callable[[], bool]) -> Iterator[SourceFrame]:
         if self.kind == "picture":
             yield _read_picture(Path(str(self.address)), self.config.depth)
             return
@@ -212,6 +224,18 @@ def _kind(path: Path) -> Kind:
         return "video" if has_video_head(read_head(path, HEAD_BYTES)) else "picture"
     except InputImageError:
         return "picture"  # says the same when it is read
+
+
+def _check_intrinsics(camera: Intrinsics) -> None:
+    if not (all(math.isfinite(value) for value in camera) and min(camera[:2]) > 0):
+        raise ConfigError("--camera", camera, "four numbers FX FY CX CY in px, the focal lengths above 0")
+
+
+def _camera(frame: SourceFrame, intrinsics: Intrinsics) -> Camera:
+    """With pixel centres at halves, as everywhere here (docs/conventions.md)."""
+    height, width = frame.image.shape[:2]
+    fx, fy, cx, cy = intrinsics
+    return Camera(width, height, fx, fy, cx + 0.5, cy + 0.5)
 
 
 def _read_picture(path: Path, names: DepthNames | None) -> SourceFrame:
