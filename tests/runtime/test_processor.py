@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graspnext.runtime.processor import INSTRUCTIONS, Processor, read_processor
+from graspnext.runtime.openvino_backend import compile_options
+from graspnext.runtime.processor import INSTRUCTIONS, Processor, computes_bf16, read_processor
 
 CPU = "sys/devices/system/cpu"
 ARM_FLAGS = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
@@ -85,6 +86,29 @@ def test_container_of_version_2(tmp_path: Path) -> None:
     assert found.memory_mb == 500.0
     assert found.instructions("bf16") is None
     assert found.instructions("int8") == "AVX512-VNNI"
+
+
+@pytest.mark.parametrize(
+    ("about", "computes"),
+    [
+        (x86_cpuinfo(["avx2 avx512f avx512_bf16"]), True),
+        (x86_cpuinfo(["avx2 avx512f amx_bf16"]), True),
+        (x86_cpuinfo(["avx2 avx512f avx512_vnni"]), False),  # OpenVINO would imitate it
+        (arm_cpuinfo(1, "0xd40", "asimd bf16 svebf16"), False),  # and has no use for these
+        ("", True),  # nothing is known
+    ],
+)
+def test_who_computes_in_bf16(about: str, computes: bool, tmp_path: Path) -> None:
+    found = read_processor(root=write_tree(tmp_path, {"proc/cpuinfo": about}), allowed=[0])
+    assert computes_bf16(found) is computes
+
+
+def test_openvino_is_not_asked_to_imitate_bf16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for flags, asked in (("avx512f avx512_vnni", "f32"), ("avx512f avx512_bf16", "bf16")):
+        about = read_processor(root=write_tree(tmp_path, {"proc/cpuinfo": x86_cpuinfo([flags])}), allowed=[0])
+        monkeypatch.setattr("graspnext.runtime.openvino_backend.read_processor", lambda about=about: about)
+        assert compile_options("bf16", 0)["INFERENCE_PRECISION_HINT"] == asked
+        assert compile_options("fp32", 0)["INFERENCE_PRECISION_HINT"] == "f32"
 
 
 def test_container_of_version_1_whose_path_is_not_mounted(tmp_path: Path) -> None:

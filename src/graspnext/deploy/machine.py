@@ -14,7 +14,7 @@ from typing import Any
 
 from graspnext.errors import ConfigError
 from graspnext.runtime.openvino_backend import openvino_core
-from graspnext.runtime.processor import Precision, read_processor
+from graspnext.runtime.processor import Precision, computes_bf16, read_processor
 
 LIBRARIES = ("openvino", "onnxruntime", "torch", "numpy", "Pillow")
 
@@ -38,10 +38,11 @@ def describe_machine() -> dict[str, Any]:
 
 
 def can_do(runtime: str, precision: str) -> bool:
-    """Whether the processor has what a form needs: bf16 in OpenVINO would fall back to fp32 without a word."""
+    """Whether the processor has what a form needs: without it, bf16 in OpenVINO runs as fp32."""
     if (runtime, precision) != ("openvino", "bf16"):
         return True
-    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    listed = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in listed and computes_bf16(read_processor())
 
 
 def allowed_cores() -> list[int]:

@@ -19,10 +19,11 @@ from graspnext.errors import ConfigError, MissingDependencyError
 from graspnext.geometry.predictions import OUTPUT_NAMES
 from graspnext.runtime.backend import Backend
 from graspnext.runtime.bundle import Bundle
+from graspnext.runtime.processor import computes_bf16, read_processor
 from graspnext.types import UInt8Array
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
-"""Our name -> OpenVINO's, of what is not quantised. Where a processor cannot do bf16, OpenVINO takes f32."""
+"""Our name -> OpenVINO's, of what is not quantised; f32 where the processor cannot do bf16."""
 _TELEMETRY = "openvino_telemetry"
 _MAX_PRIMITIVES = 64
 """Kernels made for shapes seen lately that are kept, in each of two caches. Image sizes that come in turns need about
@@ -112,7 +113,7 @@ def compile_options(precision: str, num_threads: int, num_streams: int = 1) -> d
         raise ConfigError("num_streams", num_streams, "at least 1")
     options: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision] if computes_bf16(read_processor()) else "f32",
         "CACHE_DIR": "",
         "CPU_RUNTIME_CACHE_CAPACITY": _MAX_PRIMITIVES,
     }

@@ -84,6 +84,15 @@ class Processor:
         return next((name for flag, name in known if flag in self.flags), None)
 
 
+def computes_bf16(about: Processor) -> bool:
+    """Whether OpenVINO, asked for bf16, computes in it.
+
+    On AVX-512 without these instructions it imitates them, several times slower than fp32, though it lists BF16 among
+    its capabilities; on Arm it does not use them. Where the instructions are not known it is left to decide.
+    """
+    return not about.flags or (about.machine == "x86_64" and about.instructions("bf16") is not None)
+
+
 def read_processor(*, root: Path = Path("/"), allowed: Iterable[int] | None = None) -> Processor:
     """Look at the processor.
 
