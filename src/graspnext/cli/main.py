@@ -11,7 +11,7 @@ from graspnext import __version__
 from graspnext.errors import GraspNextError
 
 COMMANDS: dict[str, str] = {
-    "predict": "find parts and suction points in images",
+    "predict": "find parts and suction points in pictures, videos and camera streams",
     "world": "make labelled bin scenes",
     "data": "check, show and sum up datasets; convert those of others",
     "profile": "count a network's parameters and multiply-accumulates",
