@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from graspnext.errors import BundleError, ConfigError, UnknownNameError
+from graspnext.errors import BundleError, ConfigError, GraspNextError, UnknownNameError
 from graspnext.runtime.bundle import Bundle
 from graspnext.types import UInt8Array
 
@@ -79,6 +79,8 @@ def open_backend(name: str, bundle: Bundle, **options: Any) -> Backend:
         raise ConfigError(f"options of {name}", ", ".join(options), f"options it has ({error})") from error
     try:
         return backend_class.of_bundle(bundle, **options)
-    except RuntimeError as error:
+    except GraspNextError:
+        raise
+    except Exception as error:  # native modules raise classes of their own
         said = " ".join(str(error).split())[:200]
         raise BundleError(bundle.path, f"{name} cannot load the model ({said})", "export the run again") from error
