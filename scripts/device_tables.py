@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from graspnext.deploy.devices import CHECKS, DEVICES, WORST, Rule, rules
+from graspnext.deploy.devices import CHECKS, DEVICES, SPREAD, Rule, rules
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "devices.md"
@@ -59,7 +59,7 @@ def _benchmark(path: Path, content: dict[str, Any]) -> str:
 
 
 def predicted(folder: Path) -> str:
-    """What the rule says for each device, up to how much longer it may take."""
+    """What the rule says for each device, as far as it may be off."""
     networks = {preset: json.loads((folder / f"{preset}.json").read_text()) for preset in PRESETS}
     head = ["device", "precision", *(f"`{preset}`, ms" for preset in PRESETS), "peak, GMAC/s"]
     rows = []
@@ -68,8 +68,8 @@ def predicted(folder: Path) -> str:
             if kind == device.kind and precision in device.gmacs_per_s:
                 times = []
                 for about in networks.values():
-                    least = rule.predict(device, gmacs=about["total"]["gmacs"], pixels=about["input_size"] ** 2)
-                    times.append(f"{_two(least)} to {_two(least * WORST[kind])}")
+                    time = rule.predict(device, gmacs=about["total"]["gmacs"], pixels=about["input_size"] ** 2)
+                    times.append(" to ".join(_two(time * factor) for factor in SPREAD[kind]))
                 rows.append([device.name, precision, *times, f"{device.gmacs_per_s[precision]:.0f}"])
     gmacs = ", ".join(f"`{preset}` {about['total']['gmacs']:.1f}" for preset, about in networks.items())
     size = networks[PRESETS[0]]["size"]

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from graspnext.deploy.devices import CHECKS, DEVICES, WORST, Device, Timing, ampere, cpu, fit_rule, rules
+from graspnext.deploy.devices import CHECKS, DEVICES, SPREAD, Device, Timing, ampere, cpu, fit_rule, rules
 
 ROOT = Path(__file__).parents[2]
 SMALL = Device("small", "cpu", {"fp32": 50.0, "bf16": 400.0}, "")
@@ -58,7 +58,8 @@ def test_published_times_lie_within_the_range_that_is_claimed() -> None:
     for device, precision, timing, _ in CHECKS:
         rule = rules()[device.kind, precision]
         ratio = timing.ms / rule.predict(device, gmacs=timing.gmacs, pixels=timing.pixels)
-        assert 0.7 < ratio < WORST[device.kind], (timing.network, ratio)
+        least, most = SPREAD[device.kind]
+        assert least <= ratio <= most, (timing.network, ratio)
         if "Orin NX" in device.name:
             same_kind.append(ratio)
     assert len(same_kind) == 5
