@@ -27,6 +27,13 @@ def test_a_written_model_passes(ir: tuple[str, bytes]) -> None:
         check_ir(xml.encode(), constants, ["scores", "pose"])
 
 
+@pytest.mark.parametrize("number", [b"\0\0\x80\x7f", b"\0\0\x80\xff", b"\1\0\xc0\x7f"])
+def test_infinity_and_nan_are_refused(ir: tuple[str, bytes], number: bytes) -> None:
+    xml, constants = ir
+    with pytest.raises(RefusedModelError, match="'anchors' holds infinity or NaN"):
+        check_ir(xml.encode(), constants[:8] + number + constants[12:], ())
+
+
 HEAD = '<?xml version="1.0"?>'
 EXPANDING = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
 

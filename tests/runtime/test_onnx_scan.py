@@ -123,6 +123,9 @@ CHANGES: dict[str, Callable[[onnx.ModelProto], object]] = {
         edit_tensor(model, int64_data=[1]),
         model.graph.initializer[0].ClearField("raw_data"),
     ),
+    "'stem' holds infinity or NaN": lambda model: edit_tensor(
+        model, raw_data=b"\0\0\x80\x7f" + model.graph.initializer[0].raw_data[4:]
+    ),
     "two values are called 'stem'": lambda model: model.graph.initializer.append(model.graph.initializer[0]),
     "reads 'nowhere' before it is made": lambda model: model.graph.node[9].input.append("nowhere"),
     "reads 'valid' before it is made": lambda model: model.graph.node[9].input.append("valid"),

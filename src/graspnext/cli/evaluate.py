@@ -61,6 +61,8 @@ class Command:
     """What executes a bundle."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the arithmetic; bf16 is several times faster on processors with matrix units. Not for onnxruntime."""
+    trust: bool = False
+    """The bundle is your own: open it without its trial in a process with limits."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """At most so many views, spread evenly over the split."""
     html: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -161,7 +163,7 @@ def _open_bundle(command: Command) -> tuple[Predict, dict[str, Any]]:
     options: dict[str, Any] = {"precision": command.precision} if command.runtime == "openvino" else {}
     if command.precision != "fp32" and not options:
         raise ConfigError("--precision", command.precision, f"left out for {command.runtime}, which computes in fp32")
-    predictor = Predictor(command.model, runtime=command.runtime, **options)
+    predictor = Predictor(command.model, runtime=command.runtime, trusted=command.trust, **options)
     card = predictor.card
     facts = model_card(card.name, card.training, params_m=card.cost.params_m, gmacs=card.cost.gmacs)
     return lambda image: predictor.predict(image, min_score=EVALUATION_MIN_SCORE), {

@@ -14,12 +14,14 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from graspnext.runtime.model_limits import (
+    EXPONENTS,
     MAX_INPUTS,
     MAX_LAYERS,
     MAX_NAME,
     OPENVINO_LAYERS,
     RefusedModelError,
     check_count,
+    check_finite,
     check_shape,
     quoted,
 )
@@ -101,7 +103,7 @@ def check_ir(xml: bytes, constants: bytes, outputs: Iterable[str]) -> None:
         if not _NUMBER.match(number) or number in layers:
             raise RefusedModelError(f"a layer has the number {quoted(number)}, or two have it")
         layers[number] = layer
-        _check_layer(layer, len(constants))
+        _check_layer(layer, memoryview(constants))
     kinds = Counter(layer.about["type"] for layer in layers.values())
     if kinds["Parameter"] != 1:
         raise RefusedModelError(f"{kinds['Parameter']} inputs; a model takes one image")
@@ -186,7 +188,7 @@ def _forbidden(*_: object) -> NoReturn:
     raise RefusedModelError("XML with declarations, entities, comments or instructions")
 
 
-def _check_layer(layer: _Layer, constant_bytes: int) -> None:
+def _check_layer(layer: _Layer, constants: memoryview) -> None:
     kind, version = layer.about.get("type", ""), layer.about.get("version", "")
     where = f"layer {quoted(layer.about.get('name', ''))}"
     opset = _OPSET.match(version)
@@ -197,16 +199,16 @@ def _check_layer(layer: _Layer, constant_bytes: int) -> None:
     if len(set(ports)) < len(ports) or not all(_NUMBER.match(port) for port in ports):
         raise RefusedModelError(f"{where} has ports whose numbers are none, or not their own")
     if kind == "Const":
-        _check_constant(where, layer, constant_bytes)
+        _check_constant(where, layer, constants)
 
 
-def _check_constant(where: str, layer: _Layer, constant_bytes: int) -> None:
+def _check_constant(where: str, layer: _Layer, constants: memoryview) -> None:
     element = layer.data.get("element_type", "")
     if element not in _BITS or layer.inputs or len(layer.outputs) != 1:
         raise RefusedModelError(f"{where} is no constant, or has elements of type {quoted(element)}")
     offset, size = (_number(where, layer.data, name) for name in ("offset", "size"))
-    if offset + size > constant_bytes:
-        raise RefusedModelError(f"{where} ends at byte {offset + size} of {constant_bytes}")
+    if offset + size > len(constants):
+        raise RefusedModelError(f"{where} ends at byte {offset + size} of {len(constants)}")
     text = layer.data.get("shape", "").strip()
     dims = [part.strip() for part in text.split(",")] if text else []
     if not all(_NUMBER.match(part) for part in dims):
@@ -214,6 +216,8 @@ def _check_constant(where: str, layer: _Layer, constant_bytes: int) -> None:
     elements = check_shape(where, [int(part) for part in dims])
     if size != (elements * _BITS[element] + 7) // 8:
         raise RefusedModelError(f"{where} has {size} bytes where its shape says {elements} elements")
+    if element in EXPONENTS:
+        check_finite(where, constants[offset : offset + size], *EXPONENTS[element])
 
 
 def _number(where: str, values: Mapping[str, str], name: str) -> int:

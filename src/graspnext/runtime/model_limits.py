@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 MAX_LAYERS = 20_000
 MAX_NAME = 1_000
 """Characters of a name."""
@@ -15,6 +17,8 @@ MAX_RANK = 16
 MAX_DIMENSION = 1 << 31
 MAX_INPUTS = 1_000
 """Of one layer."""
+EXPONENTS = {"f16": (16, 0x7C00), "bf16": (16, 0x7F80), "f32": (32, 0x7F800000), "f64": (64, 0x7FF0000000000000)}
+"""Type of floating point -> bits, and those of them that are all set in infinity and NaN."""
 
 ONNX_OPERATORS = frozenset(
     """
@@ -57,8 +61,10 @@ class RefusedModelError(ValueError):
 
 
 def check_count(what: str, count: int, limit: int) -> None:
-    """Raises:
-    RefusedModelError: There are too many.
+    """See that there are not too many.
+
+    Raises:
+        RefusedModelError: There are.
     """
     if count > limit:
         raise RefusedModelError(f"{count} {what}, more than the {limit} allowed")
@@ -76,6 +82,23 @@ def check_shape(where: str, dims: Sequence[int]) -> int:
     for size in dims:
         elements *= size
     return elements
+
+
+def check_finite(where: str, content: bytes | memoryview, bits: int, exponent: int) -> None:
+    """Look for infinity and NaN among floating-point numbers: they make native kernels read where they should not.
+
+    Args:
+        where: What holds them.
+        content: Their bytes, little end first.
+        bits: Of one number: 16, 32 or 64.
+        exponent: Mask of the bits that are all set in infinity and NaN.
+
+    Raises:
+        RefusedModelError: It does.
+    """
+    numbers = np.frombuffer(content, dtype=f"<u{bits // 8}")
+    if ((numbers & exponent) == exponent).any():
+        raise RefusedModelError(f"{where} holds infinity or NaN")
 
 
 def quoted(value: object) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from graspnext.runtime.model_limits import (
+    EXPONENTS,
     MAX_INPUTS,
     MAX_LAYERS,
     MAX_NAME,
     ONNX_OPERATORS,
     RefusedModelError,
     check_count,
+    check_finite,
     check_shape,
     quoted,
 )
@@ -111,6 +113,7 @@ _ELEMENTS: dict[int, tuple[int, str]] = {
     _BFLOAT16: (2, "int32_data"),
 }
 """Type of an element -> bytes in `raw_data`, and the field that may hold it instead."""
+_FLOATS = {_FLOAT: "f32", _HALF: "f16", _BFLOAT16: "bf16", _DOUBLE: "f64"}
 _STORES = frozenset({"raw_data", *(store for _, store in _ELEMENTS.values())})
 
 
@@ -212,3 +215,5 @@ def _check_tensor(tensor: Message) -> None:
     there = len(tensor["raw_data"]) / size if "raw_data" in found else tensor.get(field, 0)
     if there != elements:
         raise RefusedModelError(f"{where} has {there:g} elements where its shape says {elements}")
+    if "raw_data" in found and tensor["data_type"] in _FLOATS:
+        check_finite(where, tensor["raw_data"], *EXPONENTS[_FLOATS[tensor["data_type"]]])

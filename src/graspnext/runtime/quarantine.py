@@ -65,7 +65,7 @@ def try_bundle(bundle: Bundle, runtime: str, options: Mapping[str, Any], *, limi
         code = _run(bundle, limits, (task, answer, log))
         said, last = _read(answer), _read(log)
     if code == NOT_ITS_FAULT:
-        return  # the caller meets the same error, by its own name, before the model is looked at
+        return  # the caller meets the same error, by its own name
     try:
         error = json.loads(said.splitlines()[-1])["error"]
     except (ValueError, LookupError, TypeError):
