@@ -44,7 +44,7 @@ class Predict:
     model: Path | None = None
     """Folder of a bundle; the one that ships with graspnext when not given."""
     trust: bool = False
-    """The bundle is your own: open it without its trial in a process with limits, about a second sooner."""
+    """The bundle is your own: open it without its trial in a process with limits, a second or two sooner."""
     runtime: str = "openvino"
     """openvino or onnxruntime."""
     min_score: float = 0.5

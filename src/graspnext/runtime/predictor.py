@@ -46,7 +46,7 @@ class Predictor:
         Args:
             bundle: Its folder; None is the one that ships with the package.
             runtime: "openvino" or "onnxruntime".
-            trusted: The bundle is your own: skip its trial in a process with limits, which takes about a second (see
+            trusted: The bundle is your own: skip its trial in a process with limits, which takes a second or two (see
                 `runtime.quarantine`). The one that ships with the package is never tried.
             **options: Of the runtime: num_threads; of openvino alone precision ("fp32", "bf16", "int8"; the bundle's
                 own when left out) and num_streams.
