@@ -76,9 +76,37 @@ def test_named_layers_stay_in_floating_point(model: bytes, quantised: bytes, fra
     assert list(ranked.values()) == sorted(ranked.values(), reverse=True)
     worst = next(iter(ranked))
     content, about = quantise(model, frames, config=QuantiseConfig(float_layers=(worst,)))
-    assert about == {"frames": len(frames), "float_layers": [worst]}
+    assert about["frames"] == len(frames) and worst in about["float_layers"]
     after = {node.name for node in quantised_layers(onnx.load_model_from_string(content))}
-    assert after == set(ranked) - {worst}
+    assert after == set(ranked) - set(about["float_layers"])
+
+
+def test_layers_that_share_weights_stay_together(model: bytes, frames: list[UInt8Array]) -> None:
+    shared = {node.name for node in onnx.load_model_from_string(model).graph.node if "rpn.predict/Conv" in node.name}
+    assert len(shared) > 1
+    content, about = quantise(model, frames[:1], config=QuantiseConfig(float_layers=(min(shared),)))
+    assert set(about["float_layers"]) == shared
+    assert not shared & {node.name for node in quantised_layers(onnx.load_model_from_string(content))}
+
+
+def test_boxes_and_centres_are_not_rounded_to_8_bits(quantised: bytes) -> None:
+    graph = onnx.load_model_from_string(quantised).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    readers = [node for node in graph.node for name in node.input if _is_dequantised(makers.get(name))]
+    assert {"Conv", "Gemm", "Add"} <= {node.op_type for node in readers}
+    assert not [node.name for node in readers if node.name.startswith("network/")]  # the network's own arithmetic
+    assert not {node.op_type for node in readers} & {"Div", "Gather", "ReduceMean", "ReduceSum", "Slice", "Sqrt"}
+
+
+def _is_dequantised(node: onnx.NodeProto | None) -> bool:
+    return node is not None and node.op_type == "DequantizeLinear"
+
+
+def test_without_a_layer_in_8_bits_nothing_is(model: bytes, quantised: bytes, frames: list[UInt8Array]) -> None:
+    layers = tuple(node.name for node in quantised_layers(onnx.load_model_from_string(quantised)))
+    content, _ = quantise(model, frames[:1], config=QuantiseConfig(float_layers=layers))
+    graph = onnx.load_model_from_string(content).graph
+    assert not [node.name for node in graph.node if node.op_type == "QuantizeLinear"]
 
 
 def test_the_same_frames_give_the_same_bytes(model: bytes, quantised: bytes, frames: list[UInt8Array]) -> None:

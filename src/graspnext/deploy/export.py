@@ -17,12 +17,12 @@ import torch
 from graspnext import __version__
 from graspnext.deploy.bundle_files import Extras, write_card, write_files
 from graspnext.deploy.frames import Frames, dataset_frames, drawn_frames
-from graspnext.deploy.layer_choice import TRIAL_SPLIT, ChoiceConfig, choose_layers
+from graspnext.deploy.layer_choice import ChoiceConfig, choose_layers
 from graspnext.deploy.layer_names import name_layers
 from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
-from graspnext.deploy.translation import reference_outputs, translate
-from graspnext.deploy.verify import VerifyConfig, verify_bundle
+from graspnext.deploy.translation import OPSET, reference_outputs, translate
+from graspnext.deploy.verify import Verification, VerifyConfig, verify_bundle
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.files import make_folder, output_errors
 from graspnext.learning.checkpoint import load_run
@@ -34,6 +34,7 @@ from graspnext.runtime.bundle import open_bundle
 from graspnext.runtime.card import CARD_FILE, PRECISIONS, Card
 
 WEIGHTS = ("fp16", "fp32")
+CALIBRATION_SPLIT, TRIAL_SPLIT = "train", "val"
 _DRAWN_FRAMES = 5
 _EXAMPLE_SHAPE = (96, 160, 3)
 """Of the image whose outputs the card describes; their shapes are the same for every image."""
@@ -116,22 +117,42 @@ def export_bundle(
     aside = out.with_name(f".{out.name}.{os.getpid()}.part")
     make_folder(aside)
     try:
-        frames = _frames(config)
-        model = freeze(pipeline, half=config.weights == "fp16")
-        if config.precision == "int8" and config.data is not None:
-            model, about = choose_layers(model, pipeline, card, aside, data=config.data, config=config.choice)
-            card = card.model_copy(update={"quantisation": about})
-        card = write_files(aside, card, model, config.extras)
-        found = verify_bundle(aside, pipeline, frames, config=gates(config.precision), watch=watch)
-        if found.faults and not config.accept_faults:
-            problem = f"a gate is broken: {'; '.join(map(str, found.faults))}"
+        tried = _try_forms(aside, pipeline, card, config, watch)
+        if tried.broken and not config.accept_faults:
+            problem = f"a gate is broken: {'; '.join(map(str, tried.found.faults))}"
             raise BundleError(out, problem, "nothing was written; --accept-faults writes it with this in its card")
-        write_card(aside, card.model_copy(update={"verification": found.to_dict()}))
+        write_card(aside, tried.card.model_copy(update={"verification": tried.found.to_dict()}))
         open_bundle(aside)
         _replace(aside, out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A bundle that was written aside, and how far it is from the trained network."""
+
+    card: Card
+    found: Verification
+
+    @property
+    def broken(self) -> bool:
+        return bool(self.found.faults)
+
+
+def _try_forms(folder: Path, pipeline: Pipeline, card: Card, config: ExportConfig, watch: Watch) -> _Tried:
+    """Write the bundle into a folder and measure it; in int8, until a choice of layers holds."""
+    frames, model = _frames(config), freeze(pipeline, half=config.weights == "fp16")
+
+    def measure(content: bytes, about: dict[str, Any]) -> _Tried:
+        written = write_files(folder, card.model_copy(update={"quantisation": about}), content, config.extras)
+        return _Tried(written, verify_bundle(folder, pipeline, frames, config=gates(config.precision), watch=watch))
+
+    if config.precision == "int8" and config.data is not None:
+        calibration = dataset_frames(config.data, CALIBRATION_SPLIT, limit=config.choice.calibration_frames)
+        return choose_layers(model, calibration, measure, config=config.choice)
+    return measure(model, {})
 
 
 def gates(precision: str) -> VerifyConfig:
@@ -211,6 +232,7 @@ def describe(pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[st
             "outputs": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in found.items()},
             "weights": config.weights,
             "precision": config.precision,
+            "opset": OPSET,
             "training": _training(record),
             "metrics": read_metrics(config.metrics, config.input_size),
             "cost": {"params_m": round(cost.total.params_m, 6), "gmacs": round(cost.total.gmacs, 6)},

@@ -72,8 +72,10 @@ class Card(_Record):
     """How the weights are stored; the arithmetic is the runtime's choice."""
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
     """Arithmetic that the bundle was made and verified for, and that runtimes use unless told otherwise."""
+    opset: int = Field(default=18, gt=0)
+    """Of ONNX that `model.onnx` is written in."""
     quantisation: dict[str, Any] = {}
-    """int8: what ranges were taken from, layers that stay in floating point."""
+    """int8: what ranges were taken from, layers that stay in floating point, how often layers were chosen."""
     training: dict[str, Any] = {}
     """What the run recorded: data, recipe, steps, time, hardware."""
     metrics: dict[str, Any] = {}
