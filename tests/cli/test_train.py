@@ -58,7 +58,7 @@ def test_bad_input_is_one_clear_line(
         (["--recipe.steps", "0"], "steps is 0; it must be an integer >= 1"),
         (["--recipe.optimizer.lr", "-1"], "optimizer.lr is -1.0; it must be a finite number > 0"),
         (["--recipe.optimizer.decay-at", "0.9", "0.5"], "rising fractions between 0 and 1"),
-        (["--recipe.accumulate", "3"], "accumulate is 3; it must be a divisor of the batch size, 4"),
+        (["--recipe.accumulate", "3"], "accumulate is 3; it must be a divisor of the batch size, 8"),
         (["--recipe.loader.batch-size", "0"], "batch_size is 0"),
         (["--recipe.augmentation.size", "100"], "augmentation.size is 100; it must be a multiple of 32"),
         (["--backbone-weights", "w.safetensors"], "one of torchvision's trunks"),

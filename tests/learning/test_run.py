@@ -35,7 +35,7 @@ def test_resume_starts_a_missing_run(tiny_dataset: Path, tmp_path: Path) -> None
 
 def test_settings_that_touch_the_result_must_stay(tiny_dataset: Path, tmp_path: Path) -> None:
     open_run(tmp_path, preset=TINY, recipe=RECIPE, data=tiny_dataset, resume=False)
-    batch, speed = LoaderConfig(batch_size=3), LoaderConfig(batch_size=4, workers=0, prefetch=1)
+    batch, speed = LoaderConfig(batch_size=3), LoaderConfig(batch_size=8, workers=0, prefetch=1)
     open_run(
         tmp_path,
         preset=TINY,
@@ -43,7 +43,7 @@ def test_settings_that_touch_the_result_must_stay(tiny_dataset: Path, tmp_path: 
         data=tiny_dataset,
         resume=True,
     )
-    with pytest.raises(RunError, match=r"recipe.loader.batch_size \(4 then, 3 now\); repeat"):
+    with pytest.raises(RunError, match=r"recipe.loader.batch_size \(8 then, 3 now\); repeat"):
         open_run(tmp_path, preset=TINY, recipe=replace(RECIPE, loader=batch), data=tiny_dataset, resume=True)
     with pytest.raises(RunError, match=r"preset.max_detections \(100 then, 7 now\)"):
         open_run(tmp_path, preset=replace(TINY, max_detections=7), recipe=RECIPE, data=tiny_dataset, resume=True)

@@ -49,7 +49,7 @@ def test_presets_differ_from_each_other() -> None:
             "backbone.kind is 'resnet'; it must be one of: condenser, torch",
         ),
         ({"backbone": {"kind": "torchvision", "trunk": "vgg"}}, "network.backbone.trunk is 'vgg'; it must be one of"),
-        ({"backbone": {"kind": "torchvision", "norm": "batch"}}, "network.backbone.norm is 'batch'"),
+        ({"backbone": {"kind": "torchvision", "norm": "layer"}}, "network.backbone.norm is 'layer'"),
         ({"backbone": {"kind": "torchvision", "widths": [8]}}, "network.backbone.widths is .*; known are: kind, trunk"),
         ({"mask_head": {"kind": ["shared"]}}, "network.mask_head.kind"),
         ({"mask_head": {"kind": "hierarchical", "width": 20}}, "mask_head.width is 20"),
