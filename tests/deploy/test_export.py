@@ -19,6 +19,7 @@ from graspnext.deploy import export
 from graspnext.deploy.agreement import Tolerance, differences, faults
 from graspnext.deploy.bundle_files import Extras
 from graspnext.deploy.frames import check_frames
+from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import round_weights
 from graspnext.deploy.translation import reference_outputs
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
@@ -26,6 +27,7 @@ from graspnext.network.folding import fold
 from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.backend import BACKENDS, Backend, open_backend
 from graspnext.runtime.bundle import open_bundle
+from graspnext.runtime.openvino_backend import compile_options, openvino_core
 
 tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
@@ -99,6 +101,21 @@ def test_every_runtime_equals_torch(
     assert not faults(difference, Tolerance(score=1e-4, box_px=0.1, center_px=0.1, occlusion=1e-4, suction=1e-4))
     if min(shape) > 30:
         assert difference["detections"] >= 5
+
+
+@pytest.mark.skipif(not can_do("openvino", "bf16"), reason="this processor has no bfloat16")
+def test_boxes_are_pooled_where_they_are_in_bf16(bundle: Path) -> None:
+    core = openvino_core()
+    model = core.read_model(model=(bundle / "model.onnx").read_bytes(), weights=b"")
+    compiled = core.compile_model(model, "CPU", compile_options("bf16", 1)).get_runtime_model()
+    layers = {node.get_friendly_name(): node for node in compiled.get_ordered_ops()}
+    pooling = [node for node in layers.values() if node.get_rt_info()["layerType"].astype(str) == "ROIAlign"]
+    assert len(pooling) >= 4
+    for node in pooling:
+        boxes = node.input_value(1).get_node().get_rt_info()
+        assert boxes["layerType"].astype(str) != "Reorder"
+        assert boxes["outputPrecisions"].astype(str) == "f32"
+        assert node.input_value(0).get_node().get_rt_info()["outputPrecisions"].astype(str) in {"bf16", "f32"}
 
 
 _OPEN: dict[tuple[Path, str], Backend] = {}

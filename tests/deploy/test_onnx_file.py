@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
+from graspnext.deploy.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
 from graspnext.runtime.openvino_backend import openvino_core
 
 RNG = np.random.default_rng(0)
@@ -79,6 +79,53 @@ def test_openvino_computes_a_weighted_reduction() -> None:
     core = openvino_core()
     compiled = core.compile_model(core.read_model(model=model.SerializeToString(), weights=b""), "CPU")
     assert np.abs(compiled([x])[0] - expected).max() < 1e-2
+
+
+def pooling() -> onnx.ModelProto:
+    """Boxes (R, 4) in front of which image numbers are put, as the exporter writes it; they are also results."""
+    nodes = [
+        helper.make_node("Identity", ["x"], ["boxes"], name="network/Identity"),
+        helper.make_node("IsNaN", ["boxes"], ["lost"], name="network/IsNaN"),
+        helper.make_node("Where", ["lost", "zero", "boxes"], ["numbers"], name="network/Where"),
+        helper.make_node("Concat", ["images", "numbers"], ["rois"], axis=1, name="network/Concat"),
+        helper.make_node("Slice", ["rois", "one", "five", "one"], ["cut"], name="network/Slice"),
+        helper.make_node("RoiAlign", ["map", "cut", "image"], ["pooled"], output_height=2, output_width=2, name="pool"),
+        helper.make_node("ReduceSum", ["pooled"], ["sum"], keepdims=0, name="network/ReduceSum"),
+        helper.make_node("Add", ["boxes", "sum"], ["y"], name="post/Add"),
+    ]
+    constants = {
+        "zero": np.float32(0),
+        "images": np.zeros((3, 1), dtype=np.float32),
+        "one": np.array([1]),
+        "five": np.array([5]),
+        "image": np.zeros(3, dtype=np.int64),
+        "map": RNG.normal(size=(1, 2, 64, 64)).astype(np.float32),
+    }
+    return model_of(nodes, constants, [3, 4])
+
+
+def test_boxes_are_read_where_they_are_made() -> None:
+    model = pooling()
+    x = np.array([[1.5, 2, 40, 50], [10, 3, 30, 30.25], [0, 0, 64, 64]], dtype=np.float32)
+    before = run(model, x)
+    keep_boxes_exact(model)
+    names = {node.name: node for node in model.graph.node}
+    assert set(names) == {
+        *("network/Identity", "network/Identity.lost", "network/Identity.safe"),
+        *("pool", "network/ReduceSum", "post/Add"),
+    }
+    assert names["pool"].input[1] == names["network/Identity.safe"].output[0] == names["post/Add"].input[0] == "boxes"
+    np.testing.assert_array_equal(run(model, x), before)
+    assert np.isfinite(run(model, np.full_like(x, np.nan))).all()
+
+
+def test_boxes_of_other_makers_stay() -> None:
+    model = pooling()
+    model.graph.node[5].input[1] = "x"  # read at once
+    del model.graph.node[1:5]
+    wanted = model.SerializeToString()
+    keep_boxes_exact(model)
+    assert model.SerializeToString() == wanted
 
 
 def test_strip_takes_every_trace_out() -> None:

@@ -20,7 +20,7 @@ from graspnext.deploy.frames import Frames, dataset_frames, drawn_frames
 from graspnext.deploy.layer_choice import ChoiceConfig, choose_layers
 from graspnext.deploy.layer_names import name_layers
 from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights, store_as_half, strip
+from graspnext.deploy.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
 from graspnext.deploy.translation import OPSET, reference_outputs, translate
 from graspnext.deploy.verify import Verification, VerifyConfig, verify_bundle
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
@@ -178,6 +178,7 @@ def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
     name_layers(model)
     strip(model)
     keep_reduced_axes(model)
+    keep_boxes_exact(model)
     if half:
         store_as_half(model)
     onnx.checker.check_model(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from graspnext.deploy.layer_names import network_boundary
+from graspnext.deploy.parts import reads
 
 MIN_ELEMENTS = 256
 """Smaller constants stay as they are: they are shapes, scales and biases, and save nothing."""
@@ -53,9 +54,7 @@ def store_as_half(model: onnx.ModelProto) -> int:
         cast.name = f"{readers[name]}.{name}" if name in readers else name
         casts.append(cast)
         saved += values.nbytes - half.nbytes
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    _replace_nodes(graph, [*casts, *graph.node])
     return saved
 
 
@@ -69,9 +68,8 @@ def store_as_float(model: onnx.ModelProto) -> None:
             tensor = tensors[node.input[0]]
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), node.output[0]))
         else:
-            nodes.append(onnx.NodeProto.FromString(node.SerializeToString()))
-    del graph.node[:]
-    graph.node.extend(nodes)
+            nodes.append(node)
+    _replace_nodes(graph, nodes)
 
 
 def keep_reduced_axes(model: onnx.ModelProto) -> None:
@@ -94,9 +92,75 @@ def keep_reduced_axes(model: onnx.ModelProto) -> None:
             drop = onnx.helper.make_node("Squeeze", [node.output[0], node.input[1]], [result])
             drop.name = f"{node.name}.squeeze"
             nodes.append(drop)
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(copies)
+        _replace_nodes(graph, nodes)
+
+
+def keep_boxes_exact(model: onnx.ModelProto) -> None:
+    """Let every RoIAlign read its boxes where they are made, in place; the results are the same.
+
+    The exporter writes them behind a column of image numbers and cuts that off again. OpenVINO computes all this in
+    bfloat16 where that is asked for, as it does with everything that only leads to further layers, and boxes are then
+    pooled up to 2 px from where they are. What also leads to the results without a layer between stays in float32. So
+    boxes that are no numbers become zeros right where boxes are made, as they did on the way that is left out.
+    """
+    graph = model.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    poolers = [node for node in graph.node if node.op_type == "RoiAlign" and node.input[1] in makers]
+    sources: set[str] = set()
+    for node in poolers:
+        boxes = _boxes_of(node.input[1], makers)
+        sources |= {boxes} - {node.input[1]}
+        node.input[1] = boxes
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes.append(node)
+        for index, boxes in enumerate(list(node.output)):
+            if boxes in sources:
+                node.output[index] = f"{boxes}.made"
+                nodes += _zero_where_lost(f"{boxes}.made", boxes, node.name, graph)
+    _replace_nodes(graph, _without_unread(nodes, {output.name for output in graph.output}))
+
+
+def _zero_where_lost(made: str, boxes: str, maker: str, graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes that make boxes of those made by a node, with zeros for what is no number."""
+    lost, zero = f"{boxes}.lost", f"{boxes}.zero"
+    graph.initializer.append(numpy_helper.from_array(np.zeros((), dtype=np.float32), zero))
+    return [
+        onnx.helper.make_node("IsNaN", [made], [lost], f"{maker}.lost"),
+        onnx.helper.make_node("Where", [lost, zero, made], [boxes], f"{maker}.safe"),
+    ]
+
+
+def _boxes_of(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """The value (R, 4) behind the way on which the exporter puts image numbers before boxes and cuts them off."""
+    start, cut_off = name, False
+    while name in makers:
+        node = makers[name]
+        if node.op_type in {"Reshape", "Slice", "Unsqueeze"}:
+            name = node.input[0]
+        elif node.op_type in {"Concat", "Where"}:  # the numbers come first; what is no number becomes zero
+            cut_off |= node.op_type == "Concat"
+            name = node.input[-1]
+        else:
+            break
+    return name if cut_off else start
+
+
+def _without_unread(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    """The nodes, in order, that something reads."""
+    kept: list[onnx.NodeProto] = []
+    read = set(outputs)
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            kept.append(node)
+            read.update(reads(node))
+    return kept[::-1]
+
+
+def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def strip(model: onnx.ModelProto) -> None:

@@ -53,7 +53,7 @@ def cut(
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
-            waiting += _reads(makers[name]) if name in makers and name not in given else ()
+            waiting += reads(makers[name]) if name in makers and name not in given else ()
     nodes = [node for node in model.graph.node if any(output in needed - given for output in node.output)]
     graph = onnx.helper.make_graph(
         nodes,
@@ -65,10 +65,10 @@ def cut(
     return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
+def reads(node: onnx.NodeProto) -> Iterable[str]:
     """Names of the values that a node reads, those of graphs inside it included."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         for graph in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
             for inner in graph.node:
-                yield from _reads(inner)
+                yield from reads(inner)
