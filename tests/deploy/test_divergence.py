@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from graspnext.deploy.divergence import ALLOWED, Inspector
 from graspnext.deploy.frames import check_frames
+from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights
 from graspnext.deploy.values import Graph, OnnxRuntimeValues, OpenVinoValues
 from graspnext.network.pipeline import Pipeline
@@ -115,9 +116,9 @@ def test_nothing_is_found_in_a_sound_runtime(model: bytes, sound: Inspector, ima
 
 
 def test_an_option_that_breaks_the_precision(model: bytes, sound: Inspector, image: UInt8Array) -> None:
-    source = source_of(model, "bf16")
-    if sound.in_runtime(source, image, "bf16").error < 1e-4:
+    if not can_do("openvino", "bf16"):
         pytest.skip("this processor has no bf16")
+    source = source_of(model, "bf16")
     found = sound.in_runtime(source, image, "fp32")
     heavy = [node.name for node in sound.graph.nodes if node.op_type in {"Conv", "MatMul"}]
     assert found.kind == "runtime" and found.layer in heavy[:4]

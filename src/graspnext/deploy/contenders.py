@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import onnx
 import torch
 
-from graspnext import __version__
+from graspnext.deploy.bundle_files import Extras, write_files
 from graspnext.deploy.contestant import run_job
-from graspnext.deploy.export import freeze
+from graspnext.deploy.export import ExportConfig, describe, freeze
 from graspnext.deploy.onnx_file import round_weights
 from graspnext.deploy.parts import split
 from graspnext.errors import UnknownNameError
-from graspnext.files import write_bytes, write_json
+from graspnext.files import write_bytes
 from graspnext.learning.checkpoint import CONFIG_FILE, load_run
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
-from graspnext.network.cost import profile_network
 from graspnext.network.network import Network
 from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
 from graspnext.network.presets import PRESETS, find_preset
 from graspnext.runtime.bundle import Bundle, open_bundle
-from graspnext.runtime.card import CARD_FILE, MODEL_FILE, Card
+from graspnext.runtime.card import CARD_FILE, Card
 from graspnext.runtime.images import read_image
 
 logger = logging.getLogger(__name__)
@@ -196,23 +193,9 @@ def _freeze_to(folder: Path, source: Source, input_size: int) -> Path:
     pipeline = Pipeline(network, input_size)
     round_weights(pipeline)
     model = freeze(pipeline, half=True)
-    cost = profile_network(config, input_size, proposals=config.rpn.proposals, detections=config.max_detections)
-    graph = onnx.load_model_from_string(model).graph
-    card = Card.model_validate(
-        {
-            "name": source.name if source.kind == "preset" else "run",
-            "created_by": f"graspnext {__version__}",
-            "architecture": config.to_dict(),
-            "input_size": input_size,
-            "max_detections": config.max_detections,
-            "mask_size": config.mask_head.mask_size,
-            "outputs": {value.name: _output(value) for value in graph.output},
-            "weights": "fp16",
-            "cost": {"params_m": cost.total.params_m, "gmacs": cost.total.gmacs},
-            "files": {MODEL_FILE: _file_record(model)},
-        }
-    )
-    return _write_bundle(folder, card, model)
+    name = source.name if source.kind == "preset" else "run"
+    write_files(folder, describe(model, config, {}, ExportConfig(input_size=input_size, name=name)), model, Extras())
+    return folder
 
 
 def _quantise_to(folder: Path, bundle: Bundle, frames: Sequence[str]) -> Path:
@@ -220,13 +203,7 @@ def _quantise_to(folder: Path, bundle: Bundle, frames: Sequence[str]) -> Path:
     from graspnext.deploy.quantise import QuantiseConfig, quantise
 
     model, _ = quantise(bundle.model, [read_image(path) for path in frames[:1]], config=QuantiseConfig())
-    changes = {"precision": "int8", "files": {MODEL_FILE: _file_record(model)}}
-    return _write_bundle(folder, Card.model_validate(bundle.card.model_dump(mode="json") | changes), model)
-
-
-def _write_bundle(folder: Path, card: Card, model: bytes) -> Path:
-    write_bytes(folder / MODEL_FILE, model)
-    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+    write_files(folder, bundle.card.model_copy(update={"precision": "int8"}), model, Extras())
     return folder
 
 
@@ -240,15 +217,3 @@ def _write_parts(folder: Path, model: bytes) -> dict[str, str]:
         write_bytes(path, part.SerializeToString())
         files[name] = str(path)
     return files
-
-
-def _file_record(content: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
-
-
-def _output(value: onnx.ValueInfoProto) -> dict[str, Any]:
-    kind = value.type.tensor_type
-    return {
-        "shape": [dimension.dim_value for dimension in kind.shape.dim],
-        "dtype": np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name,
-    }

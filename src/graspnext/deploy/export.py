@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from graspnext.deploy.layer_choice import ChoiceConfig, choose_layers
 from graspnext.deploy.layer_names import name_layers
 from graspnext.deploy.machine import can_do
 from graspnext.deploy.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
-from graspnext.deploy.translation import OPSET, reference_outputs, translate
-from graspnext.deploy.verify import Verification, VerifyConfig, verify_bundle
+from graspnext.deploy.translation import OPSET, translate
+from graspnext.deploy.verify import Verification, VerifyConfig, Watch, verify_bundle
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.files import make_folder, output_errors
 from graspnext.learning.checkpoint import load_run
@@ -36,11 +36,6 @@ from graspnext.runtime.card import CARD_FILE, PRECISIONS, Card
 WEIGHTS = ("fp16", "fp32")
 CALIBRATION_SPLIT, TRIAL_SPLIT = "train", "val"
 _DRAWN_FRAMES = 5
-_EXAMPLE_SHAPE = (96, 160, 3)
-"""Of the image whose outputs the card describes; their shapes are the same for every image."""
-
-Watch = Callable[[Iterable[int], int], Iterable[int]]
-"""Passes the numbers of frames on and shows progress, given them and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +108,12 @@ def export_bundle(
     pipeline = Pipeline(network, config.input_size)
     if config.weights == "fp16":
         round_weights(pipeline)
-    card = describe(pipeline, architecture, {**record, **read_summary(run)}, config)
+    model = freeze(pipeline, half=config.weights == "fp16")
+    card = describe(model, architecture, {**record, **read_summary(run)}, config)
     aside = out.with_name(f".{out.name}.{os.getpid()}.part")
     make_folder(aside)
     try:
-        tried = _try_forms(aside, pipeline, card, config, watch)
+        tried = _try_forms(aside, model, pipeline, card, config=config, watch=watch)
         if tried.broken and not config.accept_faults:
             problem = f"a gate is broken: {'; '.join(map(str, tried.found.faults))}"
             raise BundleError(out, problem, "nothing was written; --accept-faults writes it with this in its card")
@@ -141,9 +137,11 @@ class _Tried:
         return bool(self.found.faults)
 
 
-def _try_forms(folder: Path, pipeline: Pipeline, card: Card, config: ExportConfig, watch: Watch) -> _Tried:
+def _try_forms(
+    folder: Path, model: bytes, pipeline: Pipeline, card: Card, *, config: ExportConfig, watch: Watch
+) -> _Tried:
     """Write the bundle into a folder and measure it; in int8, until a choice of layers holds."""
-    frames, model = _frames(config), freeze(pipeline, half=config.weights == "fp16")
+    frames = _frames(config)
 
     def measure(content: bytes, about: dict[str, Any]) -> _Tried:
         written = write_files(folder, card.model_copy(update={"quantisation": about}), content, config.extras)
@@ -209,13 +207,19 @@ def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
     return metrics
 
 
-def describe(pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[str, Any], config: ExportConfig) -> Card:
+def describe(model: bytes, architecture: NetworkConfig, record: Mapping[str, Any], config: ExportConfig) -> Card:
     """The card of a bundle, but for its files.
+
+    Args:
+        model: ONNX, as `freeze` writes it.
+        architecture: Of the network.
+        record: What its training run says of itself.
+        config: How the bundle is made.
 
     Raises:
         RunError: A file of metrics cannot be used.
     """
-    found = reference_outputs(pipeline, np.zeros(_EXAMPLE_SHAPE, dtype=np.uint8))
+    outputs = {value.name: _output(value) for value in onnx.load_model_from_string(model).graph.output}
     cost = profile_network(
         architecture,
         config.input_size,
@@ -228,9 +232,9 @@ def describe(pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[st
             "created_by": f"graspnext {__version__}",
             "architecture": architecture.to_dict(),
             "input_size": config.input_size,
-            "max_detections": len(found["scores"]),
-            "mask_size": found["visible_masks"].shape[-1],
-            "outputs": {name: {"shape": list(value.shape), "dtype": str(value.dtype)} for name, value in found.items()},
+            "max_detections": architecture.max_detections,
+            "mask_size": architecture.mask_head.mask_size,
+            "outputs": outputs,
             "weights": config.weights,
             "precision": config.precision,
             "opset": OPSET,
@@ -240,6 +244,12 @@ def describe(pipeline: Pipeline, architecture: NetworkConfig, record: Mapping[st
             "files": {},
         }
     )
+
+
+def _output(value: onnx.ValueInfoProto) -> dict[str, Any]:
+    kind = value.type.tensor_type
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
+    return {"shape": [dimension.dim_value for dimension in kind.shape.dim], "dtype": dtype}
 
 
 def _training(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from graspnext.deploy.layer_names import network_boundary, part_of
 from graspnext.deploy.onnx_file import store_as_float, store_as_half
 from graspnext.deploy.values import Graph, OnnxRuntimeValues
 from graspnext.errors import ConfigError, MissingDependencyError
+from graspnext.runtime.openvino_backend import without_telemetry
 from graspnext.types import UInt8Array
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -36,7 +37,6 @@ _CARRYING = frozenset(
 """Operators between layers that may be quantised; sums, quotients, roots and choices may not."""
 _PASSING = frozenset({"Flatten", "Reshape", "RoiAlign", "Squeeze", "Transpose", "Unsqueeze", "Where"})
 """Operators behind which maps go on that were quantised before, themselves as they are."""
-_TELEMETRY = "openvino_telemetry"
 _EPSILON = 1e-12
 
 
@@ -55,21 +55,16 @@ class QuantiseConfig:
 
 
 def import_nncf() -> Any:
-    """The module `nncf`, kept from reporting its use (see `runtime.openvino_backend.import_openvino`).
+    """The module `nncf`, kept from reporting its use (see `without_telemetry`).
 
     Raises:
         MissingDependencyError: It is not installed.
     """
-    hide = _TELEMETRY not in sys.modules
-    if hide:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        module = importlib.import_module("nncf")
-    except ImportError as error:
-        raise MissingDependencyError("nncf", "precision int8", "pip install 'graspnext[export]'") from error
-    finally:
-        if hide:
-            del sys.modules[_TELEMETRY]
+    with without_telemetry():
+        try:
+            module = importlib.import_module("nncf")
+        except ImportError as error:
+            raise MissingDependencyError("nncf", "precision int8", "pip install 'graspnext[export]'") from error
     module.set_log_level(logging.ERROR)
     return module
 

@@ -33,22 +33,32 @@ _FIRST_USE = threading.Lock()
 
 
 def import_openvino() -> Any:
-    """The module `openvino`, kept from reporting its use.
+    """The module `openvino`, kept from reporting its use (see `without_telemetry`).
 
-    Importing openvino sends an event to its maker and leaves an identifier in the user's home, unless the package
-    `openvino_telemetry` is absent; it then falls back on a stub of its own. So it is made absent for that moment.
     A program that imported openvino before us has made its own choice.
 
     Raises:
         MissingDependencyError: It is not installed.
     """
+    with without_telemetry():
+        try:
+            return importlib.import_module("openvino")
+        except ImportError as error:
+            raise MissingDependencyError("openvino", "--runtime openvino", "pip install openvino") from error
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """For the import of a module of OpenVINO's family.
+
+    Importing one sends an event to its maker and leaves an identifier in the user's home, unless the package
+    `openvino_telemetry` is absent; it then falls back on a stub of its own. So it is made absent for that moment.
+    """
     hide = _TELEMETRY not in sys.modules
     if hide:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # the documented way to make an import fail
     try:
-        return importlib.import_module("openvino")
-    except ImportError as error:
-        raise MissingDependencyError("openvino", "--runtime openvino", "pip install openvino") from error
+        yield
     finally:
         if hide:
             del sys.modules[_TELEMETRY]
