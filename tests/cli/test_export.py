@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
 from graspnext.runtime.bundle import open_bundle
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "deploy" / "tiny_run.py")))
 
 
 def test_a_run_becomes_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
 from graspnext.cli.predict_output import unique_names
@@ -16,8 +16,7 @@ from graspnext.cli.predict_output import unique_names
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    make = runpy.run_path(str(Path(__file__).parents[1] / "deploy" / "tiny_run.py"))["tiny_bundle"]
-    return Path(make(tmp_path_factory.getbasetemp()))
+    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture

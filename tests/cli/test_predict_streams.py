@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
 from graspnext.runtime.opencv import import_opencv
@@ -24,8 +24,7 @@ HEIGHT, WIDTH, RATE_HZ = 96, 128, 25.0
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    make = runpy.run_path(str(Path(__file__).parents[1] / "deploy" / "tiny_run.py"))["tiny_bundle"]
-    return Path(make(tmp_path_factory.getbasetemp()))
+    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
 
 
 def blocks() -> np.ndarray:

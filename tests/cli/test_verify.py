@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "deploy" / "tiny_run.py")))
 
 
 @pytest.fixture(scope="module")

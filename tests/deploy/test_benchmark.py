@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.deploy import tiny_run
 
 from graspnext.deploy.benchmark import run_benchmark
 from graspnext.deploy.benchmark_report import benchmark_markdown
@@ -21,7 +20,6 @@ from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.network.pipeline import Pipeline
 from graspnext.network.presets import find_preset
 
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 QUICK = BenchmarkConfig(
     size=100, precisions=("fp32",), threads=1, starts=1, plan=Plan(rounds=4, warmups=1, most_repeats=2)
 )

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.deploy import tiny_run
 
 from graspnext.deploy.contestant import Contestant, run_job
 from graspnext.errors import WorkerError
 from graspnext.runtime.predictor import Predictor
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
 
 @pytest.fixture

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from graspnext.deploy.divergence import ALLOWED, Inspector
 from graspnext.deploy.frames import check_frames
 from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import keep_reduced_axes, round_weights
+from graspnext.deploy.onnx_file import keep_reduced_axes
 from graspnext.deploy.values import Graph, OnnxRuntimeValues, OpenVinoValues
 from graspnext.network.pipeline import Pipeline
 from graspnext.types import UInt8Array
 
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 WEIGHTS = ("network.backbone.stem.weight", "network.rpn.predict.weight", "network.box_head.score.weight")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return (Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp())) / "model.onnx").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def sound(model: bytes) -> Inspector:
+def sound(model: bytes, pipeline: Pipeline) -> Inspector:
     """Of a file that is right; its torch side serves the sabotaged ones as well."""
-    torch.set_num_threads(1)
-    pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
-    round_weights(pipeline)
     return Inspector(model, pipeline, num_threads=1)
 
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import runpy
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
-import torch
+from tests.deploy import tiny_run
 
 from graspnext.deploy import export
 from graspnext.deploy.agreement import Tolerance, differences, faults
 from graspnext.deploy.bundle_files import Extras
 from graspnext.deploy.frames import check_frames
 from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import round_weights
 from graspnext.deploy.translation import reference_outputs
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.network.folding import fold
@@ -28,21 +25,6 @@ from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.backend import BACKENDS, Backend, open_backend
 from graspnext.runtime.bundle import open_bundle
 from graspnext.runtime.openvino_backend import compile_options, openvino_core
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
-
-
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    torch.set_num_threads(1)
-    pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
-    round_weights(pipeline)
-    return pipeline
 
 
 def test_the_card_says_what_the_files_are(bundle: Path) -> None:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-import runpy
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
+from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
-from graspnext.deploy.export import freeze
 from graspnext.deploy.frames import Frames, drawn_frames
 from graspnext.deploy.layer_choice import ChoiceConfig, choose_layers
 from graspnext.deploy.quantise import quantised_layers
 from graspnext.errors import ConfigError
-from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.bundle import open_bundle
 from graspnext.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
 pytest.importorskip("nncf")
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
 
 @dataclass(frozen=True)
@@ -42,12 +37,6 @@ class Outcome:
     @property
     def broken(self) -> bool:
         return self.error > self.limit
-
-
-@pytest.fixture(scope="module")
-def model() -> bytes:
-    torch.set_num_threads(1)
-    return freeze(Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE), half=False)
 
 
 @pytest.fixture(scope="module")

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import onnx
 import pytest
 import torch
+from tests.deploy import tiny_run
 
-from graspnext.deploy.export import freeze
 from graspnext.deploy.layer_names import name_layers, network_boundary, part_of
+from graspnext.deploy.onnx_file import store_as_float
 from graspnext.deploy.parts import extract_network, split
 from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.onnxruntime_backend import import_onnxruntime
 
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    torch.set_num_threads(1)
-    return Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
-
-
-@pytest.fixture(scope="module")
-def model(pipeline: Pipeline) -> onnx.ModelProto:
-    return onnx.load_model_from_string(freeze(pipeline, half=False))
+@pytest.fixture(scope="module", name="model")
+def plain_model(model: bytes) -> onnx.ModelProto:
+    """With its weights where they are used."""
+    plain = onnx.load_model_from_string(model)
+    store_as_float(plain)
+    return plain
 
 
 def test_every_convolution_carries_the_name_of_its_module(pipeline: Pipeline, model: onnx.ModelProto) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.deploy import tiny_run
 
 from graspnext.deploy.operators import describe, moved, profile_layers
 from graspnext.network.cost import profile_network
 from graspnext.network.presets import find_preset
 from graspnext.runtime.bundle import open_bundle
 
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 SIDE = 24
 
 

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from graspnext.deploy.export import freeze
 from graspnext.deploy.frames import check_frames
 from graspnext.deploy.opset13 import to_opset13
 from graspnext.errors import ConfigError
 from graspnext.geometry import boxes
-from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.onnxruntime_backend import OnnxRuntimeBackend, import_onnxruntime
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
-
-
-@pytest.fixture(scope="module")
-def model() -> bytes:
-    torch.set_num_threads(1)
-    return freeze(Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE), half=True)
 
 
 def test_onnx_runtime_finds_the_same_in_both(model: bytes) -> None:

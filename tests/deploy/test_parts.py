@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import onnx
-import pytest
+from tests.deploy import tiny_run
 
 from graspnext.deploy.compiled import CompiledModel
 from graspnext.deploy.layer_names import part_of
 from graspnext.deploy.lineup import draw_frame
 from graspnext.deploy.parts import cut, split
 from graspnext.geometry.predictions import OUTPUT_NAMES
-from graspnext.runtime.bundle import open_bundle
 
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 FORM = {"runtime": "onnxruntime", "precision": "fp32", "threads": 1}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return open_bundle(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp())).model
 
 
 def test_parts_in_a_row_are_the_whole(model: bytes) -> None:

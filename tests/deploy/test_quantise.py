@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
-import torch
 
-from graspnext.deploy.export import freeze
 from graspnext.deploy.frames import check_frames
 from graspnext.deploy.layer_names import part_of
-from graspnext.deploy.onnx_file import round_weights, store_as_float
+from graspnext.deploy.onnx_file import store_as_float
 from graspnext.deploy.parts import split
 from graspnext.deploy.quantise import QuantiseConfig, quantise, quantised_layers, rank_layers
 from graspnext.errors import ConfigError
-from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.backend import find_backend
 from graspnext.types import UInt8Array
 
 pytest.importorskip("nncf")
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
 
 @pytest.fixture(scope="module")
 def frames() -> list[UInt8Array]:
     return check_frames(4, rng=np.random.default_rng(0))
-
-
-@pytest.fixture(scope="module")
-def model() -> bytes:
-    torch.set_num_threads(1)
-    pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
-    round_weights(pipeline)
-    return freeze(pipeline, half=True)
 
 
 @pytest.fixture(scope="module")

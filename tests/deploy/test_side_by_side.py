@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.deploy import tiny_run
 
 from graspnext.deploy.lineup import draw_frame
 from graspnext.deploy.machine import can_do
 from graspnext.deploy.side_by_side import time_runs
 from graspnext.learning.table.protocols import FORMS, SpeedConfig
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
 
 
 @pytest.mark.slow

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import numpy_helper
+from tests.deploy import tiny_run
 
 from graspnext.deploy import divergence
 from graspnext.deploy.agreement import Tolerance
@@ -30,21 +28,6 @@ from graspnext.errors import ConfigError
 from graspnext.geometry.boxes import iou
 from graspnext.learning.evaluate import evaluate
 from graspnext.network.pipeline import Pipeline
-
-tiny_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tiny_run.py"))))
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    torch.set_num_threads(1)
-    pipeline = Pipeline(tiny_run.lively_network(), tiny_run.INPUT_SIZE)
-    round_weights(pipeline)
-    return pipeline
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import runpy
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
+from tests.deploy import tiny_run
 
 from graspnext.errors import BundleError, ConfigError, InputImageError, UnknownNameError
 from graspnext.geometry.cameras import project
@@ -34,8 +34,7 @@ IMAGE = np.kron(np.random.default_rng(0).integers(0, 256, (15, 25, 3)), np.ones(
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    make = runpy.run_path(str(Path(__file__).parents[1] / "deploy" / "tiny_run.py"))["tiny_bundle"]
-    return Path(make(tmp_path_factory.getbasetemp()))
+    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture(scope="module", params=sorted(BACKENDS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.deploy import tiny_run
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's memory")
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    make = runpy.run_path(str(ROOT / "tests" / "deploy" / "tiny_run.py"))["tiny_bundle"]
-    return Path(make(tmp_path_factory.getbasetemp()))
+    return Path(tiny_run.tiny_bundle(tmp_path_factory.getbasetemp()))
 
 
 def soak(bundle: Path, out: Path, *options: str) -> tuple[int, dict[str, Any]]:
