@@ -59,8 +59,8 @@ class Command:
     """Side of the network's input, px, for a run; the dataset's own size, rounded up to 32, when not given."""
     runtime: Literal["openvino", "onnxruntime"] = "openvino"
     """What executes a bundle."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the arithmetic; bf16 is several times faster on processors with matrix units. Not for onnxruntime."""
+    precision: Literal["fp32", "bf16", "int8"] | None = None
+    """Of the arithmetic, a bundle's own and fp32 for a run when not given. Not for onnxruntime."""
     trust: bool = False
     """The bundle is your own: open it without its trial in a process with limits."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -141,13 +141,14 @@ def _open_run(command: Command, view_size: int) -> tuple[Predict, dict[str, Any]
     size = command.size
     if size is None:
         size = -(-view_size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
-    predict = Pipeline(network, size, command.precision).predict
+    precision = command.precision or "fp32"
+    predict = Pipeline(network, size, precision).predict
     cost = profile_network(config, size, proposals=config.rpn.proposals, detections=config.max_detections).total
     training = {**record, **read_summary(command.model)}
     card = model_card(preset_name(record["preset"]), training, params_m=cost.params_m, gmacs=cost.gmacs)
     return predict, {
         "input_size": size,
-        "precision": command.precision,
+        "precision": precision,
         "step": record["step"],
         "finished": record["finished"],
         "model_card": card,
@@ -160,16 +161,16 @@ def _open_bundle(command: Command) -> tuple[Predict, dict[str, Any]]:
 
     if command.size is not None:
         raise ConfigError("--size", command.size, "left out for a bundle, whose input size is fixed")
-    options: dict[str, Any] = {"precision": command.precision} if command.runtime == "openvino" else {}
-    if command.precision != "fp32" and not options:
-        raise ConfigError("--precision", command.precision, f"left out for {command.runtime}, which computes in fp32")
+    options: dict[str, Any] = {} if command.precision is None else {"precision": command.precision}
+    if options and command.runtime != "openvino":
+        raise ConfigError("--precision", command.precision, f"left out for {command.runtime}, which has no choice")
     predictor = Predictor(command.model, runtime=command.runtime, trusted=command.trust, **options)
     card = predictor.card
     facts = model_card(card.name, card.training, params_m=card.cost.params_m, gmacs=card.cost.gmacs)
     return lambda image: predictor.predict(image, min_score=EVALUATION_MIN_SCORE), {
         "input_size": card.input_size,
         "runtime": command.runtime,
-        "precision": command.precision,
+        "precision": predictor.precision,
         "model_card": facts,
     }
 
