@@ -86,9 +86,10 @@ class HierarchicalMaskHead(nn.Module):
         self.amodal_mask = MaskPredictor(inner)
         self.occlusion = _Task(3 * inner, inner, stride=2)
         self.occluded = nn.Linear(inner * (config.roi_size // 2) ** 2, 1)
+        self.scale = self.occluded.in_features**-0.5  # or each step of AdamW would move the logit by their number
         nn.init.kaiming_normal_(self.coding[0].weight, nonlinearity="relu")  # type: ignore[arg-type]
         nn.init.zeros_(self.coding[0].bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.occluded.weight, std=0.001)
+        nn.init.normal_(self.occluded.weight, std=0.1)
         nn.init.zeros_(self.occluded.bias)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,5 +102,5 @@ class HierarchicalMaskHead(nn.Module):
         return (
             self.visible_mask(visible),
             self.amodal_mask(amodal),
-            full_precision(self.occluded(occlusion.flatten(1)))[:, 0],
+            full_precision(self.occluded(self.scale * occlusion.flatten(1)))[:, 0],
         )
