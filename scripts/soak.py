@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     from PIL import Image
 
-    from graspnext.deploy.machine import describe_machine
+    from graspnext.deploy.timing.machine import describe_machine
     from graspnext.files import make_folder, write_json
     from graspnext.runtime.predictor import Predictor
 

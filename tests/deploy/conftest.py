@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.deploy import tiny_run
 
-from graspnext.deploy.onnx_file import round_weights
+from graspnext.deploy.model.onnx_file import round_weights
 from graspnext.network.pipeline import Pipeline
 
 

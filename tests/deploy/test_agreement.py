@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graspnext.deploy.agreement import TASKS, Tolerance, broken, differences, faults, is_worse, task_gaps
+from graspnext.deploy.comparison.agreement import TASKS, Tolerance, broken, differences, faults, is_worse, task_gaps
 from graspnext.errors import ConfigError
 
 

@@ -11,11 +11,11 @@ import pytest
 from tests.deploy import tiny_run
 
 from graspnext.deploy.benchmark import run_benchmark
-from graspnext.deploy.benchmark_report import benchmark_markdown
-from graspnext.deploy.contenders import find_sources, random_network
-from graspnext.deploy.latency import Plan
-from graspnext.deploy.layers import profile_all
-from graspnext.deploy.lineup import BenchmarkConfig, draw_frame, set_up
+from graspnext.deploy.timing.benchmark_report import benchmark_markdown
+from graspnext.deploy.timing.contenders import find_sources, random_network
+from graspnext.deploy.timing.latency import Plan
+from graspnext.deploy.timing.layers import profile_all
+from graspnext.deploy.timing.lineup import BenchmarkConfig, draw_frame, set_up
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.network.pipeline import Pipeline
 from graspnext.network.presets import find_preset

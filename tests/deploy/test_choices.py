@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from graspnext.deploy.choices import first_tie
-from graspnext.deploy.values import Graph, OnnxRuntimeValues
+from graspnext.deploy.comparison.choices import first_tie
+from graspnext.deploy.model.values import Graph, OnnxRuntimeValues
 
 THRESHOLD = 0.5
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.deploy import tiny_run
 
-from graspnext.deploy.contestant import Contestant, run_job
+from graspnext.deploy.timing.contestant import Contestant, run_job
 from graspnext.errors import WorkerError
 from graspnext.runtime.predictor import Predictor
 

@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from graspnext.deploy.divergence import ALLOWED, Inspector
+from graspnext.deploy.comparison.divergence import ALLOWED, Inspector
 from graspnext.deploy.frames import check_frames
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import keep_reduced_axes
-from graspnext.deploy.values import Graph, OnnxRuntimeValues, OpenVinoValues
+from graspnext.deploy.model.onnx_file import keep_reduced_axes
+from graspnext.deploy.model.values import Graph, OnnxRuntimeValues, OpenVinoValues
+from graspnext.deploy.timing.machine import can_do
 from graspnext.network.pipeline import Pipeline
 from graspnext.types import UInt8Array
 

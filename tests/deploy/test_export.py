@@ -14,11 +14,11 @@ import pytest
 from tests.deploy import tiny_run
 
 from graspnext.deploy import export
-from graspnext.deploy.agreement import Tolerance, differences, faults
-from graspnext.deploy.bundle_files import Extras
+from graspnext.deploy.comparison.agreement import Tolerance, differences, faults
 from graspnext.deploy.frames import check_frames
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.translation import reference_outputs
+from graspnext.deploy.model.bundle_files import Extras
+from graspnext.deploy.model.translation import reference_outputs
+from graspnext.deploy.timing.machine import can_do
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.network.folding import fold
 from graspnext.network.pipeline import Pipeline

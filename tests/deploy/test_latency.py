@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from graspnext.deploy.latency import Call, Comparison, Plan, compare, timed
+from graspnext.deploy.timing.latency import Call, Comparison, Plan, compare, timed
 from graspnext.errors import ConfigError
 
 

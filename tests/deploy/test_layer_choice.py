@@ -14,8 +14,8 @@ from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
 from graspnext.deploy.frames import Frames, drawn_frames
-from graspnext.deploy.layer_choice import ChoiceConfig, choose_layers
-from graspnext.deploy.quantise import quantised_layers
+from graspnext.deploy.model.layer_choice import ChoiceConfig, choose_layers
+from graspnext.deploy.model.quantise import quantised_layers
 from graspnext.errors import ConfigError
 from graspnext.runtime.bundle import open_bundle
 from graspnext.runtime.onnxruntime_backend import OnnxRuntimeBackend

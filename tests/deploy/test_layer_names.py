@@ -8,9 +8,9 @@ import pytest
 import torch
 from tests.deploy import tiny_run
 
-from graspnext.deploy.layer_names import name_layers, network_boundary, part_of
-from graspnext.deploy.onnx_file import store_as_float
-from graspnext.deploy.parts import extract_network, split
+from graspnext.deploy.model.layer_names import name_layers, network_boundary, part_of
+from graspnext.deploy.model.onnx_file import store_as_float
+from graspnext.deploy.model.parts import extract_network, split
 from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.onnxruntime_backend import import_onnxruntime
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from graspnext.data.sample import mean_pool
-from graspnext.deploy.agreement import TASKS, Tolerance
+from graspnext.deploy.comparison.agreement import TASKS, Tolerance
+from graspnext.deploy.comparison.ledger import Ledger, Reference
 from graspnext.deploy.frames import Frames, dataset_frames
-from graspnext.deploy.ledger import Ledger, Reference
 from graspnext.types import View
 
 CELLS = 28

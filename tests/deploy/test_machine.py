@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graspnext.deploy.machine import LoadMeter, allowed_cores, describe_machine, peak_memory_mb, pinned
+from graspnext.deploy.timing.machine import LoadMeter, allowed_cores, describe_machine, peak_memory_mb, pinned
 from graspnext.errors import ConfigError
 
 SPIN = "import time\nend = time.time() + 60\nwhile time.time() < end: pass"

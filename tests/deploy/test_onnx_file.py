@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from graspnext.deploy.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
+from graspnext.deploy.model.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
 from graspnext.runtime.openvino_backend import openvino_core
 
 RNG = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.deploy import tiny_run
 
-from graspnext.deploy.operators import describe, moved, profile_layers
+from graspnext.deploy.timing.operators import describe, moved, profile_layers
 from graspnext.network.cost import profile_network
 from graspnext.network.presets import find_preset
 from graspnext.runtime.bundle import open_bundle

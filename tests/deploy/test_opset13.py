@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from graspnext.deploy.frames import check_frames
-from graspnext.deploy.opset13 import to_opset13
+from graspnext.deploy.model.opset13 import to_opset13
 from graspnext.errors import ConfigError
 from graspnext.geometry import boxes
 from graspnext.runtime.onnxruntime_backend import OnnxRuntimeBackend, import_onnxruntime

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 from tests.deploy import tiny_run
 
-from graspnext.deploy.compiled import CompiledModel
-from graspnext.deploy.layer_names import part_of
-from graspnext.deploy.lineup import draw_frame
-from graspnext.deploy.parts import cut, split
+from graspnext.deploy.model.layer_names import part_of
+from graspnext.deploy.model.parts import cut, split
+from graspnext.deploy.timing.compiled import CompiledModel
+from graspnext.deploy.timing.lineup import draw_frame
 from graspnext.geometry.predictions import OUTPUT_NAMES
 
 FORM = {"runtime": "onnxruntime", "precision": "fp32", "threads": 1}

@@ -12,10 +12,10 @@ import onnx
 import pytest
 
 from graspnext.deploy.frames import check_frames
-from graspnext.deploy.layer_names import part_of
-from graspnext.deploy.onnx_file import store_as_float
-from graspnext.deploy.parts import split
-from graspnext.deploy.quantise import QuantiseConfig, quantise, quantised_layers, rank_layers
+from graspnext.deploy.model.layer_names import part_of
+from graspnext.deploy.model.onnx_file import store_as_float
+from graspnext.deploy.model.parts import split
+from graspnext.deploy.model.quantise import QuantiseConfig, quantise, quantised_layers, rank_layers
 from graspnext.errors import ConfigError
 from graspnext.runtime.backend import find_backend
 from graspnext.types import UInt8Array
@@ -125,7 +125,7 @@ def test_nncf_reports_to_nobody(tmp_path: Path) -> None:
 import socket, sys
 def refuse(*_a, **_k): raise AssertionError("a connection")
 socket.socket.connect = refuse; socket.getaddrinfo = refuse
-from graspnext.deploy.quantise import import_nncf
+from graspnext.deploy.model.quantise import import_nncf
 import_nncf()
 assert "openvino_telemetry" not in sys.modules
 """

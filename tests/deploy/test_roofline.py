@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from graspnext.deploy.benchmark_report import MOST_LAYERS, roofline_markdown
-from graspnext.deploy.compiled import CompiledModel
-from graspnext.deploy.peaks import convolutions, product, scaling
-from graspnext.deploy.roofline import roofline
+from graspnext.deploy.timing.benchmark_report import MOST_LAYERS, roofline_markdown
+from graspnext.deploy.timing.compiled import CompiledModel
+from graspnext.deploy.timing.peaks import convolutions, product, scaling
+from graspnext.deploy.timing.roofline import roofline
 
 
 def layer(name: str, **values: Any) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.deploy import tiny_run
 
-from graspnext.deploy.lineup import draw_frame
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.side_by_side import time_runs
+from graspnext.deploy.timing.lineup import draw_frame
+from graspnext.deploy.timing.machine import can_do
+from graspnext.deploy.timing.side_by_side import time_runs
 from graspnext.learning.table.protocols import FORMS, SpeedConfig
 
 

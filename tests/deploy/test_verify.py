@@ -16,13 +16,13 @@ import pytest
 from onnx import numpy_helper
 from tests.deploy import tiny_run
 
-from graspnext.deploy import divergence
-from graspnext.deploy.agreement import Tolerance
+from graspnext.deploy.comparison import divergence
+from graspnext.deploy.comparison.agreement import Tolerance
 from graspnext.deploy.frames import dataset_frames, drawn_frames
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import round_weights
-from graspnext.deploy.translation import TorchValues
-from graspnext.deploy.values import OnnxRuntimeValues
+from graspnext.deploy.model.onnx_file import round_weights
+from graspnext.deploy.model.translation import TorchValues
+from graspnext.deploy.model.values import OnnxRuntimeValues
+from graspnext.deploy.timing.machine import can_do
 from graspnext.deploy.verify import VerifyConfig, verify_bundle
 from graspnext.errors import ConfigError
 from graspnext.geometry.boxes import iou

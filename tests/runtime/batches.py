@@ -22,7 +22,7 @@ from graspnext.runtime.bundle import open_bundle
 from graspnext.runtime.onnxruntime_backend import import_onnxruntime
 from graspnext.runtime.openvino_backend import import_openvino
 from graspnext.runtime.predictor import Predictor
-from graspnext.runtime.trial import attempt, set_limits
+from graspnext.runtime.safety.trial import attempt, set_limits
 
 GROUP = 16
 """Jobs to a line, and bundles to a fork."""

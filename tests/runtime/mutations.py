@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from graspnext.runtime.model_limits import ONNX_OPERATORS, OPENVINO_LAYERS
+from graspnext.runtime.safety.model_limits import ONNX_OPERATORS, OPENVINO_LAYERS
 
 NUMBERS = (0, 1, -1, 2, 3, 7, 127, 255, 1000, 2**16, 2**31 - 1, -(2**31), 2**32 + 1, 2**62, -(2**63))
 TEXTS = ("", "x", "..", "../../etc/passwd", "/etc/passwd", "NaN", "\u00e9", "a" * 2000, "line\nbreak", "0x10", "-1")

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from graspnext.runtime.ir_scan import MAX_ATTRIBUTE, check_ir
-from graspnext.runtime.model_limits import RefusedModelError
+from graspnext.runtime.safety.ir_scan import MAX_ATTRIBUTE, check_ir
+from graspnext.runtime.safety.model_limits import RefusedModelError
 
 small_model = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("small_model.py"))))
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from graspnext.runtime.model_limits import MAX_LAYERS, RefusedModelError
-from graspnext.runtime.onnx_scan import check_onnx
-from graspnext.runtime.protobuf import MAX_FIELDS, Reader
+from graspnext.runtime.safety.model_limits import MAX_LAYERS, RefusedModelError
+from graspnext.runtime.safety.onnx_scan import check_onnx
+from graspnext.runtime.safety.protobuf import MAX_FIELDS, Reader
 
 small_model = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("small_model.py"))))
 CONTENT: bytes = small_model.small_onnx()

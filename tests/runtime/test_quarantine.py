@@ -18,10 +18,10 @@ from onnx import helper, numpy_helper
 
 from graspnext.errors import BundleError, ConfigError, UnknownNameError
 from graspnext.runtime import predictor as predictors
-from graspnext.runtime import quarantine
 from graspnext.runtime.bundle import Bundle, open_bundle
 from graspnext.runtime.predictor import Predictor
-from graspnext.runtime.quarantine import Limits, try_bundle
+from graspnext.runtime.safety import quarantine
+from graspnext.runtime.safety.quarantine import Limits, try_bundle
 
 small_model = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("small_model.py"))))
 FAST = "onnxruntime"  # opens in half the time
@@ -164,7 +164,7 @@ def test_no_process_can_be_started(bundle: Bundle, monkeypatch: pytest.MonkeyPat
 def test_limits_hold_in_the_process() -> None:
     program = """
 import os
-from graspnext.runtime.trial import set_limits
+from graspnext.runtime.safety.trial import set_limits
 set_limits({"memory_bytes": 1 << 30, "cpu_s": 7})
 import resource
 print(resource.getrlimit(resource.RLIMIT_AS)[0] >> 20, resource.getrlimit(resource.RLIMIT_CPU)[0], end=" ")

@@ -16,7 +16,7 @@ from graspnext.cli.output import check_target, emit_json, progress
 from graspnext.files import write_bytes, write_text
 
 if TYPE_CHECKING:
-    from graspnext.deploy.lineup import BenchmarkConfig
+    from graspnext.deploy.timing.lineup import BenchmarkConfig
 
 DESCRIPTION = """Time networks from a picture's file to its prediction: decode, pre, network, post, wrap; p50, p95, p99.
 
@@ -80,9 +80,9 @@ def main(arguments: Sequence[str]) -> int:
     for target in (options.json, options.markdown, options.chart, options.operators, options.roofline):
         check_target(target)
     from graspnext.deploy.benchmark import run_benchmark
-    from graspnext.deploy.benchmark_report import benchmark_markdown, operators_markdown, roofline_markdown
-    from graspnext.deploy.layers import profile_all, roof_all
-    from graspnext.deploy.lineup import set_up
+    from graspnext.deploy.timing.benchmark_report import benchmark_markdown, operators_markdown, roofline_markdown
+    from graspnext.deploy.timing.layers import profile_all, roof_all
+    from graspnext.deploy.timing.lineup import set_up
     from graspnext.learning.table.provenance import command_line, provenance
 
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str]) -> int:
 def _config(options: BenchmarkOptions) -> BenchmarkConfig:
     from dataclasses import replace
 
-    from graspnext.deploy.lineup import BenchmarkConfig
+    from graspnext.deploy.timing.lineup import BenchmarkConfig
 
     config = BenchmarkConfig(
         size=options.size,

@@ -70,8 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     name = options.name or options.out.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ConfigError("--name", name, "up to 100 letters, digits, dots, dashes and underscores")
-    from graspnext.deploy.bundle_files import Extras
     from graspnext.deploy.export import ExportConfig, export_bundle
+    from graspnext.deploy.model.bundle_files import Extras
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("graspnext").setLevel(logging.INFO)

@@ -122,7 +122,7 @@ def _make_data(world: WorldConfig, folder: Path) -> None:
 
 def _measure_latency(runs: Mapping[str, Path], speed: SpeedConfig, dataset: Dataset) -> dict[str, Any]:
     """All rows, timed on a few views of `test`."""
-    from graspnext.deploy.side_by_side import time_runs
+    from graspnext.deploy.timing.side_by_side import time_runs
     from graspnext.learning.evaluate import choose
     from graspnext.learning.table.protocols import REFERENCE_ROW
 

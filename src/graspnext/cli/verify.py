@@ -108,7 +108,7 @@ def open_reference(command: Command) -> Pipeline:
         BundleError: The bundle is damaged.
         RunError: The run is damaged, or of another network than the bundle.
     """
-    from graspnext.deploy.onnx_file import round_weights
+    from graspnext.deploy.model.onnx_file import round_weights
     from graspnext.learning.checkpoint import load_run
     from graspnext.network.config import NetworkConfig
     from graspnext.network.pipeline import Pipeline

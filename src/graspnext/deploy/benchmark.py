@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from graspnext.deploy.contenders import Contender
-from graspnext.deploy.contestant import ColdStart, Contestant
-from graspnext.deploy.latency import Call, Comparison, compare
-from graspnext.deploy.lineup import Form, Lineup
-from graspnext.deploy.machine import describe_machine
+from graspnext.deploy.timing.contenders import Contender
+from graspnext.deploy.timing.contestant import ColdStart, Contestant
+from graspnext.deploy.timing.latency import Call, Comparison, compare
+from graspnext.deploy.timing.lineup import Form, Lineup
+from graspnext.deploy.timing.machine import describe_machine
 
 logger = logging.getLogger(__name__)
 

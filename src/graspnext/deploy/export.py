@@ -15,13 +15,13 @@ import onnx
 import torch
 
 from graspnext import __version__
-from graspnext.deploy.bundle_files import Extras, write_card, write_files
 from graspnext.deploy.frames import Frames, dataset_frames, drawn_frames
-from graspnext.deploy.layer_choice import ChoiceConfig, choose_layers
-from graspnext.deploy.layer_names import name_layers
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
-from graspnext.deploy.translation import OPSET, translate
+from graspnext.deploy.model.bundle_files import Extras, write_card, write_files
+from graspnext.deploy.model.layer_choice import ChoiceConfig, choose_layers
+from graspnext.deploy.model.layer_names import name_layers
+from graspnext.deploy.model.onnx_file import keep_boxes_exact, keep_reduced_axes, round_weights, store_as_half, strip
+from graspnext.deploy.model.translation import OPSET, translate
+from graspnext.deploy.timing.machine import can_do
 from graspnext.deploy.verify import Verification, VerifyConfig, Watch, verify_bundle
 from graspnext.errors import BundleError, ConfigError, OutputError, RunError
 from graspnext.files import make_folder, output_errors

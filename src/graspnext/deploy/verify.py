@@ -3,12 +3,12 @@
 In float32, single detections are compared: scores, boxes, masks, centres. In every precision, the metrics of all six
 tasks are measured on the same labelled frames with the trained network and with the runtime, and must not drop.
 
-Near-ties: suppression, the choice of the best so many and the like are step functions, so a difference in the last bits
-can move a whole detection, and both results are right. Every frame on which a gate is broken is looked into: where the
-first choice that fell differently was made rightly, on inputs that agree within rounding (deploy/choices.py), the frame
-is counted as a near-tie and left out of the comparison of single detections, not out of the metrics. At most
-`VerifyConfig.max_tie_share` of the frames may be such, and the first of them is walked through layer by layer like a
-defect, so that none hides behind a tie.
+Near-ties: suppression, the choice of the best so many and the like are step functions, so a difference in the last
+bits can move a whole detection, and both results are right. Every frame on which a gate is broken is looked into:
+where the first choice that fell differently was made rightly, on inputs that agree within rounding
+(comparison/choices.py), the frame is counted as a near-tie and left out of the comparison of single detections, not
+out of the metrics. At most `VerifyConfig.max_tie_share` of the frames may be such, and the first of them is walked
+through layer by layer like a defect, so that none hides behind a tie.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from graspnext.deploy.agreement import TASK_OF, Outputs, Tolerance, broken, differences
-from graspnext.deploy.divergence import Divergence, Inspector
+from graspnext.deploy.comparison.agreement import TASK_OF, Outputs, Tolerance, broken, differences
+from graspnext.deploy.comparison.divergence import Divergence, Inspector
+from graspnext.deploy.comparison.ledger import Ledger, Reference
 from graspnext.deploy.frames import Frames
-from graspnext.deploy.ledger import Ledger, Reference
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.translation import reference_outputs
-from graspnext.deploy.values import OnnxRuntimeValues, OpenVinoValues, Source
+from graspnext.deploy.model.translation import reference_outputs
+from graspnext.deploy.model.values import OnnxRuntimeValues, OpenVinoValues, Source
+from graspnext.deploy.timing.machine import can_do
 from graspnext.errors import ConfigError
 from graspnext.geometry.predictions import EVALUATION_MIN_SCORE
 from graspnext.network.pipeline import Pipeline

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 from graspnext.errors import BundleError
 from graspnext.geometry.predictions import OUTPUT_NAMES
 from graspnext.runtime.card import BUNDLE_FILES, CARD_FILE, IR_FILES, MODEL_FILE, SCHEMA_VERSION, Card
-from graspnext.runtime.ir_scan import check_ir
-from graspnext.runtime.model_limits import RefusedModelError, quoted
-from graspnext.runtime.onnx_scan import check_onnx
+from graspnext.runtime.safety.ir_scan import check_ir
+from graspnext.runtime.safety.model_limits import RefusedModelError, quoted
+from graspnext.runtime.safety.onnx_scan import check_onnx
 
 MAX_CARD_BYTES = 4 << 20
 MAX_MODEL_BYTES = 1 << 30

@@ -13,10 +13,10 @@ from graspnext.geometry.predictions import wrap
 from graspnext.runtime.backend import open_backend
 from graspnext.runtime.bundle import default_bundle, is_shipped, open_bundle
 from graspnext.runtime.card import Card
-from graspnext.runtime.checked_run import checked_run
 from graspnext.runtime.images import MAX_PIXELS, read_image
 from graspnext.runtime.prediction import Prediction
-from graspnext.runtime.quarantine import try_bundle
+from graspnext.runtime.safety.checked_run import checked_run
+from graspnext.runtime.safety.quarantine import try_bundle
 from graspnext.types import Frame, UInt8Array
 
 Source = Frame | UInt8Array | str | Path
@@ -47,7 +47,7 @@ class Predictor:
             bundle: Its folder; None is the one that ships with the package.
             runtime: "openvino" or "onnxruntime".
             trusted: The bundle is your own: skip its trial in a process with limits, which takes a second or two (see
-                `runtime.quarantine`). The one that ships with the package is never tried.
+                `runtime.safety.quarantine`). The one that ships with the package is never tried.
             **options: Of the runtime: num_threads; of openvino alone precision ("fp32", "bf16", "int8"; the bundle's
                 own when left out) and num_streams.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graspnext.runtime.model_limits import (
+from graspnext.runtime.safety.model_limits import (
     EXPONENTS,
     MAX_INPUTS,
     MAX_LAYERS,
@@ -19,7 +19,7 @@ from graspnext.runtime.model_limits import (
     check_shape,
     quoted,
 )
-from graspnext.runtime.protobuf import Message, Reader, Schema
+from graspnext.runtime.safety.protobuf import Message, Reader, Schema
 
 IR_VERSIONS = range(4, 14)
 OPSETS = range(13, 27)

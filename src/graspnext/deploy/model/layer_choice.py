@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from graspnext.deploy.frames import Frames
-from graspnext.deploy.quantise import QuantiseConfig, quantise, rank_layers
+from graspnext.deploy.model.quantise import QuantiseConfig, quantise, rank_layers
 from graspnext.errors import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from graspnext.deploy.compiled import CompiledModel
-from graspnext.deploy.onnx_origin import Origins, part_or_other
+from graspnext.deploy.timing.compiled import CompiledModel
+from graspnext.deploy.timing.onnx_origin import Origins, part_or_other
 from graspnext.types import UInt8Array
 
 Shape = tuple[int, ...]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from graspnext.deploy.contenders import Contender, Preparation, find_sources, prepare_apart
-from graspnext.deploy.latency import Plan
-from graspnext.deploy.machine import allowed_cores, can_do, pinned
+from graspnext.deploy.timing.contenders import Contender, Preparation, find_sources, prepare_apart
+from graspnext.deploy.timing.latency import Plan
+from graspnext.deploy.timing.machine import allowed_cores, can_do, pinned
 from graspnext.errors import ConfigError
 from graspnext.runtime.images import read_image
 from graspnext.types import UInt8Array

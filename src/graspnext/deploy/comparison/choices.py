@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from graspnext.deploy.values import Graph, Source, Values
+from graspnext.deploy.model.values import Graph, Source, Values
 from graspnext.types import UInt8Array
 
 Array = npt.NDArray[Any]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnx
 
-from graspnext.deploy.opset13 import to_opset13
-from graspnext.deploy.tensorrt import SCRIPT_FILE, build_script
+from graspnext.deploy.model.opset13 import to_opset13
+from graspnext.deploy.model.tensorrt import SCRIPT_FILE, build_script
 from graspnext.files import write_bytes, write_json
 from graspnext.runtime.card import CARD_FILE, IR_FILES, MODEL_FILE, Card, FileRecord
 from graspnext.runtime.openvino_backend import import_openvino, openvino_core

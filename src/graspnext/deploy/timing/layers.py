@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graspnext.deploy.contestant import run_job
-from graspnext.deploy.lineup import Form, Lineup
-from graspnext.deploy.roofline import ARITHMETIC, roofline
+from graspnext.deploy.timing.contestant import run_job
+from graspnext.deploy.timing.lineup import Form, Lineup
+from graspnext.deploy.timing.roofline import ARITHMETIC, roofline
 from graspnext.runtime.card import MODEL_FILE
 
 logger = logging.getLogger(__name__)

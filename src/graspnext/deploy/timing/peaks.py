@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from graspnext.deploy.compiled import CompiledModel
+from graspnext.deploy.timing.compiled import CompiledModel
 from graspnext.types import Float32Array
 
 OPSET = 18

@@ -10,8 +10,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from graspnext.deploy.layer_names import network_boundary
-from graspnext.deploy.parts import reads
+from graspnext.deploy.model.layer_names import network_boundary
+from graspnext.deploy.model.parts import reads
 
 MIN_ELEMENTS = 256
 """Smaller constants stay as they are: they are shapes, scales and biases, and save nothing."""

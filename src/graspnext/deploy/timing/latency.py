@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graspnext.deploy.machine import LoadMeter
+from graspnext.deploy.timing.machine import LoadMeter
 from graspnext.errors import ConfigError
 from graspnext.types import Float64Array
 

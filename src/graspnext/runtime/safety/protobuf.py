@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graspnext.runtime.model_limits import RefusedModelError, quoted
+from graspnext.runtime.safety.model_limits import RefusedModelError, quoted
 
 Schema = Mapping[str, Mapping[int, tuple[str, str]]]
 """Message -> field number -> name and kind: int, float, double, text, bytes or the name of a message. A kind that ends

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from graspnext.deploy.agreement import Tolerance, differences, faults
-from graspnext.deploy.contenders import Contender, Preparation, Source, prepare_apart
-from graspnext.deploy.contestant import Contestant
-from graspnext.deploy.latency import Call, Comparison, Plan, compare
-from graspnext.deploy.lineup import BenchmarkConfig, Form, Lineup
-from graspnext.deploy.machine import can_do
-from graspnext.deploy.onnx_file import round_weights
-from graspnext.deploy.translation import reference_outputs
+from graspnext.deploy.comparison.agreement import Tolerance, differences, faults
+from graspnext.deploy.model.onnx_file import round_weights
+from graspnext.deploy.model.translation import reference_outputs
+from graspnext.deploy.timing.contenders import Contender, Preparation, Source, prepare_apart
+from graspnext.deploy.timing.contestant import Contestant
+from graspnext.deploy.timing.latency import Call, Comparison, Plan, compare
+from graspnext.deploy.timing.lineup import BenchmarkConfig, Form, Lineup
+from graspnext.deploy.timing.machine import can_do
 from graspnext.learning.checkpoint import load_run
 from graspnext.learning.table.protocols import SpeedConfig
 from graspnext.network.pipeline import Pipeline

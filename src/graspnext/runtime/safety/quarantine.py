@@ -21,10 +21,10 @@ from typing import IO, Any
 
 from graspnext.errors import BundleError, ConfigError
 from graspnext.runtime.bundle import Bundle
-from graspnext.runtime.model_limits import quoted
-from graspnext.runtime.trial import NOT_ITS_FAULT
+from graspnext.runtime.safety.model_limits import quoted
+from graspnext.runtime.safety.trial import NOT_ITS_FAULT
 
-PROGRAM = "graspnext.runtime.trial"
+PROGRAM = "graspnext.runtime.safety.trial"
 MAX_OUTPUT_BYTES = 1 << 20
 """What the process may write, to its answer and to its log; it can write no file beyond that size."""
 _ADVICE = "do not use it; if it is your own, open it as trusted (trusted=True, --trust)"

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from graspnext.deploy.layer_names import network_boundary, part_of
-from graspnext.deploy.onnx_file import store_as_float, store_as_half
-from graspnext.deploy.values import Graph, OnnxRuntimeValues
+from graspnext.deploy.model.layer_names import network_boundary, part_of
+from graspnext.deploy.model.onnx_file import store_as_float, store_as_half
+from graspnext.deploy.model.values import Graph, OnnxRuntimeValues
 from graspnext.errors import ConfigError, MissingDependencyError
 from graspnext.runtime.openvino_backend import without_telemetry
 from graspnext.types import UInt8Array

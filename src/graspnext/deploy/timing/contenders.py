@@ -11,11 +11,11 @@ from typing import Any, Literal
 import onnx
 import torch
 
-from graspnext.deploy.bundle_files import Extras, write_files
-from graspnext.deploy.contestant import run_job
 from graspnext.deploy.export import ExportConfig, describe, freeze
-from graspnext.deploy.onnx_file import round_weights
-from graspnext.deploy.parts import split
+from graspnext.deploy.model.bundle_files import Extras, write_files
+from graspnext.deploy.model.onnx_file import round_weights
+from graspnext.deploy.model.parts import split
+from graspnext.deploy.timing.contestant import run_job
 from graspnext.errors import UnknownNameError
 from graspnext.files import write_bytes
 from graspnext.learning.checkpoint import CONFIG_FILE, load_run
@@ -200,7 +200,7 @@ def _freeze_to(folder: Path, source: Source, input_size: int) -> Path:
 
 def _quantise_to(folder: Path, bundle: Bundle, frames: Sequence[str]) -> Path:
     """Write the bundle of the same network in 8 bits."""
-    from graspnext.deploy.quantise import QuantiseConfig, quantise
+    from graspnext.deploy.model.quantise import QuantiseConfig, quantise
 
     model, _ = quantise(bundle.model, [read_image(path) for path in frames[:1]], config=QuantiseConfig())
     write_files(folder, bundle.card.model_copy(update={"precision": "int8"}), model, Extras())

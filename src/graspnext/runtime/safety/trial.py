@@ -83,7 +83,7 @@ def run_once(bundle: Bundle, runtime: str, options: Mapping[str, Any]) -> None:
     from graspnext.errors import BundleError
     from graspnext.geometry.predictions import wrap
     from graspnext.runtime.backend import open_backend
-    from graspnext.runtime.checked_run import checked_run
+    from graspnext.runtime.safety.checked_run import checked_run
 
     frame = np.random.default_rng(0).integers(0, 256, FRAME_SHAPE, dtype=np.uint8)
     backend = open_backend(runtime, bundle, **options)

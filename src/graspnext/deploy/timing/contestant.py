@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graspnext.deploy.latency import Call
+from graspnext.deploy.timing.latency import Call
 from graspnext.errors import WorkerError
 
-PROGRAM = "graspnext.deploy.timed_process"
+PROGRAM = "graspnext.deploy.timing.timed_process"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from graspnext.deploy.choices import CHOICES, FEW, ROUNDING, difference, first_tie
-from graspnext.deploy.translation import TorchValues
-from graspnext.deploy.values import Graph, OnnxRuntimeValues, Source, Values
+from graspnext.deploy.comparison.choices import CHOICES, FEW, ROUNDING, difference, first_tie
+from graspnext.deploy.model.translation import TorchValues
+from graspnext.deploy.model.values import Graph, OnnxRuntimeValues, Source, Values
 from graspnext.network.pipeline import Pipeline
 from graspnext.types import UInt8Array
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from graspnext.errors import GraspNextError
 
 if TYPE_CHECKING:
-    from graspnext.deploy.compiled import CompiledModel
+    from graspnext.deploy.timing.compiled import CompiledModel
     from graspnext.types import UInt8Array
 
 Milliseconds = dict[str, float]
@@ -70,7 +70,7 @@ class SubModels:
     """Pre-processing, network and post-processing as models of their own, each fed with what the one before gives."""
 
     def __init__(self, spec: Mapping[str, Any], files: Mapping[str, str], frames: Sequence[str]) -> None:
-        from graspnext.deploy.compiled import CompiledModel
+        from graspnext.deploy.timing.compiled import CompiledModel
         from graspnext.runtime.images import read_image
 
         form = {"runtime": spec["runtime"], "precision": spec["precision"], "threads": spec["threads"]}
@@ -96,7 +96,7 @@ class TorchRunner:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         import torch
 
-        from graspnext.deploy.contenders import load_network
+        from graspnext.deploy.timing.contenders import load_network
         from graspnext.network.pipeline import Pipeline
 
         if spec["threads"]:
@@ -174,7 +174,7 @@ def _serve(spec: Mapping[str, Any], answers: TextIO) -> None:
     for line in sys.stdin:
         order = json.loads(line)
         if order["do"] == "memory":
-            from graspnext.deploy.machine import peak_memory_mb
+            from graspnext.deploy.timing.machine import peak_memory_mb
 
             _send(answers, {"peak_memory_mb": peak_memory_mb()})
         elif order["do"] == "open":
@@ -193,10 +193,10 @@ def _do(spec: Mapping[str, Any]) -> dict[str, Any]:
         return _prepare(spec)
     form = {"runtime": spec["runtime"], "precision": spec["precision"], "threads": spec["threads"]}
     if spec["job"] == "peaks":
-        from graspnext.deploy.peaks import measure_peaks
+        from graspnext.deploy.timing.peaks import measure_peaks
 
         return measure_peaks(**form)
-    from graspnext.deploy.operators import profile_layers
+    from graspnext.deploy.timing.operators import profile_layers
     from graspnext.runtime.images import read_image
 
     images = [read_image(path) for path in spec["frames"]]
@@ -204,7 +204,7 @@ def _do(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(spec: Mapping[str, Any]) -> dict[str, Any]:
-    from graspnext.deploy.contenders import Preparation, Source, prepare
+    from graspnext.deploy.timing.contenders import Preparation, Source, prepare
 
     made = prepare(Source(**spec["source"]), Path(spec["folder"]), Preparation(**spec["preparation"]))
     bundles = {precision: str(path) for precision, path in made.bundles.items()}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graspnext.deploy.operators import LAYOUT_KINDS
+from graspnext.deploy.timing.operators import LAYOUT_KINDS
 
 ARITHMETIC = {"f32": "fp32", "bf16": "bf16", "i8": "int8", "u8": "int8"}
 """Precision of a layer, as runtimes name it -> ours."""

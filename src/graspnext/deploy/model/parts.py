@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import onnx
 
-from graspnext.deploy.layer_names import network_boundary
+from graspnext.deploy.model.layer_names import network_boundary
 
 
 def split(model: onnx.ModelProto) -> dict[str, onnx.ModelProto]:

@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import Any
 
-from graspnext.deploy.agreement import TASKS, Outputs, Tolerance, broken, differences, is_worse, task_gaps
+from graspnext.deploy.comparison.agreement import TASKS, Outputs, Tolerance, broken, differences, is_worse, task_gaps
 from graspnext.deploy.frames import Frames
 from graspnext.geometry.predictions import EVALUATION_MIN_SCORE, wrap
 from graspnext.learning.metrics.accumulator import MetricAccumulator

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
-from graspnext.runtime.model_limits import (
+from graspnext.runtime.safety.model_limits import (
     EXPONENTS,
     MAX_INPUTS,
     MAX_LAYERS,

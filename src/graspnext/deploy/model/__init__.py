@@ -1,0 +1,1 @@
+"""What becomes of the model itself: from torch to a file, in eight bits, for old readers, and what is inside it."""

@@ -1,0 +1,1 @@
+"""How long networks take, part by part and layer by layer, side by side."""
