@@ -18,10 +18,12 @@ RELU_SCALE = math.sqrt(2 / (1 - 1 / math.pi))
 START = 0.05
 """Standard deviation of the weights that are learnt, of a filter of up to `START_INPUTS` inputs, at the start.
 
-It changes nothing in what a layer does, and decides how fast it learns: AdamW moves every weight by about the learning
-rate. The output of a filter of n inputs that agree moves by n times that, its weights being as good as fixed in size at
-1 / sqrt(n); so the weights of wider filters start larger, in proportion to sqrt(n), and all widths turn alike."""
+It changes nothing in what a layer does, and decides how fast it learns. AdamW moves every weight by about the learning
+rate, whatever its size; where all n inputs of a filter agree, a step then moves its standardised output in proportion
+to sqrt(n) over this deviation. The weights of wider filters start larger by just that factor, so that all turn alike.
+"""
 START_INPUTS = 1000
+"""Inputs of a filter: channels times cells of the kernel."""
 _EPSILON = 1e-10
 
 
