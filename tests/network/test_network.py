@@ -11,7 +11,6 @@ import torch
 from torchvision.ops import box_iou
 
 from graspnext.network.backbones.torchvision_trunk import TorchvisionBackboneConfig
-from graspnext.network.blocks.conv import StandardisedConv2d
 from graspnext.network.build import build_network
 from graspnext.network.folding import fold
 from graspnext.network.heads.dense import DenseHeadConfig
@@ -104,9 +103,9 @@ def test_same_seed_same_weights(draw_view) -> None:  # type: ignore[no-untyped-d
 @pytest.mark.parametrize("preset", ["fast", "small_baseline"])
 def test_every_weight_gets_a_gradient(preset: str, draw_view) -> None:  # type: ignore[no-untyped-def]
     network, batch = fresh(0, preset), make_batch(draw_view, 1)
-    for module in network.modules():  # gains that start at 0 hide what is behind them
-        if isinstance(module, StandardisedConv2d):
-            torch.nn.init.ones_(module.gain)
+    for name, parameter in network.named_parameters():  # scales that start at 0 hide what is behind them
+        if parameter.ndim == 1 and not name.endswith("bias") and not parameter.any():
+            torch.nn.init.ones_(parameter)
     losses = network.losses(*batch, generators=generators(0, 1))
     torch.stack(list(losses.values())).sum().backward()
     missing = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]

@@ -61,7 +61,7 @@ def train(
         OutputError: The run's folder cannot be written.
         KeyboardInterrupt: A signal asked it to stop; the present state is saved.
     """
-    dataset = Dataset(data)
+    dataset, stopped = Dataset(data), None
     with join_processes(find_device(recipe)) as processes, ExitStack() as stack:
         shard = Shard(processes.rank, processes.world)
         loader = TrainLoader(dataset, "train", recipe.augmentation, recipe.loader, recipe.seed, shard)
@@ -75,9 +75,11 @@ def train(
             network = network.to(processes.device).to(memory_format=torch.channels_last)
             late = int(processes.device.type == "cuda")
             learner = Learner(network.train(), recipe, out=out, processes=processes, late=late)
-            _learn(learner, loader, dataset, out=out, processes=processes)
+            stopped = _learn(learner, loader, dataset, out=out, processes=processes)
         elif processes.first:
             logger.info("%s is finished already", out)
+    if stopped is not None:  # raised only here: the processes have parted in good order
+        raise KeyboardInterrupt(f"{out}: stopped and saved after step {stopped}; go on with --resume")
     return out / WEIGHTS_FILE
 
 
@@ -104,8 +106,8 @@ def start_network(preset: NetworkConfig, recipe: Recipe, weights: Path | None) -
     return network.double() if recipe.precision == "fp64" else network
 
 
-def _learn(learner: Learner, loader: TrainLoader, dataset: Dataset, *, out: Path, processes: Processes) -> None:
-    """From the last checkpoint, or the start, to the averaged weights."""
+def _learn(learner: Learner, loader: TrainLoader, dataset: Dataset, *, out: Path, processes: Processes) -> int | None:
+    """From the last checkpoint, or the start, to the averaged weights; or to the step where a signal stopped it."""
     recipe = learner.recipe
     start, spent_s = _restore(learner, out, processes)
     watch = Watch(recipe, start, spent_s)
@@ -127,10 +129,11 @@ def _learn(learner: Learner, loader: TrainLoader, dataset: Dataset, *, out: Path
                     recorder.record(done, update, stopping=stopping)
                 if stopping and done < recipe.steps:
                     processes.wait()  # where one process ends, launchers end the others, and the first may be saving
-                    raise KeyboardInterrupt(f"{out}: stopped and saved after step {done}; go on with --resume")
+                    return done
     if recorder is not None:
         recorder.finish()
     processes.wait()
+    return None
 
 
 def _restore(learner: Learner, out: Path, processes: Processes) -> tuple[int, float]:

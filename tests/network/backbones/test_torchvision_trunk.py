@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -28,6 +30,9 @@ NODES = {
 def test_maps_are_those_of_torchvision(trunk: Trunk) -> None:
     torch.manual_seed(0)
     ours = TorchvisionBackbone(TorchvisionBackboneConfig(trunk=trunk)).eval()
+    for parameter in ours.parameters():
+        if parameter.ndim == 1:  # scales that start at 0 hide what is behind them
+            nn.init.uniform_(parameter, 0.5, 1.5)
     theirs = getattr(models, trunk)(weights=None, norm_layer=group_norm)
     kept = [(k, v) for k, v in theirs.state_dict().items() if not k.startswith(("fc.", "classifier."))]
     theirs.load_state_dict({k: v for (k, _), v in zip(kept, ours.state_dict().values(), strict=True)}, strict=False)
@@ -72,6 +77,25 @@ def test_frozen_norm_is_torchvisions_and_keeps_the_precision() -> None:
     half = ours(x.bfloat16())
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), theirs(x), atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("trunk", list(NODES))
+def test_residual_blocks_start_as_their_shortcuts_and_learn(trunk: Trunk, norm: Literal["batch", "group"]) -> None:
+    """Where a block can hand its input on, it does: what else it computes is multiplied by 0."""
+    torch.manual_seed(0)
+    backbone = TorchvisionBackbone(TorchvisionBackboneConfig(trunk=trunk, norm=norm)).eval()
+    at_rest = [(n, p) for n, p in backbone.named_parameters() if p.ndim == 1 and "bias" not in n and not p.any()]
+    assert len(at_rest) == {"resnet50": 16, "efficientnet_b0": 9, "mobilenet_v3_large": 10}[trunk]
+    shortcuts = {"resnet50": 12, "efficientnet_b0": 9, "mobilenet_v3_large": 10}[trunk]
+    handed_on = []
+    for block in backbone.modules():
+        if type(block).__name__ in {"Bottleneck", "MBConv", "InvertedResidual"}:
+            block.register_forward_hook(lambda _, x, out: handed_on.append(torch.equal(x[0], out)))
+    image = torch.rand(1, 3, 64, 64)
+    backbone(image)[-1].square().sum().backward()
+    assert sum(handed_on) == shortcuts
+    assert all(p.grad is not None and p.grad.any() for _, p in at_rest)
 
 
 @pytest.mark.parametrize("trunk", list(NODES))

@@ -10,6 +10,9 @@ from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.efficientnet import MBConv
+from torchvision.models.mobilenetv3 import InvertedResidual
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from graspnext.errors import ConfigError
@@ -104,6 +107,21 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(channels // size, channels)
 
 
+def start_as_shortcuts(body: nn.Module) -> None:
+    """Let residual blocks add nothing at the start: the scale of the last norm of each is set to 0.
+
+    As in Goyal et al. (arXiv 1706.02677, section 5.1); `fast` starts so too. Pretrained weights bring their own scales.
+
+    Args:
+        body: A trunk of torchvision whose norms have scales that are learnt.
+    """
+    for block in body.modules():
+        if isinstance(block, Bottleneck):
+            nn.init.zeros_(block.bn3.weight)
+        elif isinstance(block, MBConv | InvertedResidual) and block.use_res_connect:
+            nn.init.zeros_(block.block[-1][1].weight)
+
+
 class TorchvisionBackbone(nn.Module):
     """Image to feature maps at strides 4, 8, 16, 32. Weights are drawn at random; nothing is ever fetched.
 
@@ -121,6 +139,8 @@ class TorchvisionBackbone(nn.Module):
         trunk = taps.make(weights=None, norm_layer=norms[config.norm], **taps.options)
         body = cast("nn.Module", getattr(trunk, "features", trunk))
         swap_depthwise(body)
+        if config.norm != "frozen_batch":
+            start_as_shortcuts(body)
         prefix = "" if body is trunk else "features."
         names, layers = zip(*body.named_children(), strict=True)
         self.config = config
