@@ -60,7 +60,7 @@ def train(network: Network, batch: tuple[torch.Tensor, list[Targets]], steps: in
 
 SMALL_BASELINE = dataclasses.replace(
     find_preset("tiny"),
-    backbone=TorchvisionBackboneConfig(trunk="mobilenet_v3_large"),
+    backbone=TorchvisionBackboneConfig(trunk="mobilenet_v3_large", norm="batch"),
     neck=NeckConfig(width=32, finest_conv=True),
     rpn=dataclasses.replace(find_preset("tiny").rpn, finest_stride=4, level_limits_px=(16.0, 32.0, 64.0, 128.0)),
     mask_head=HierarchicalMaskHeadConfig(roi_size=8, width=16),

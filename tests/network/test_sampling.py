@@ -81,6 +81,13 @@ def test_mask_rois_belong_to_instances_and_follow_the_generator(draw_view) -> No
     assert not torch.equal(boxes, draw(1)[0])
 
 
+def test_a_single_mask_roi_is_a_disturbed_true_box(draw_view) -> None:  # type: ignore[no-untyped-def]
+    truth = gather_truth([draw_view(size=128, count=3, rng=np.random.default_rng(0))[1]])
+    _, mask_rois = draw_both(torch.zeros(1, 10, 4), truth, SamplingConfig(mask_rois=1), 0)
+    assert mask_rois.boxes.shape == (1, 1, 4) and mask_rois.valid.all()
+    assert box_iou(mask_rois.boxes[0], truth.boxes[0, mask_rois.instance[0]]).item() > 0.6
+
+
 def test_few_instances_fill_the_mask_rois_in_turn(draw_view) -> None:  # type: ignore[no-untyped-def]
     _, targets = draw_view(size=128, count=3, rng=np.random.default_rng(4))
     targets.ignore = torch.tensor([False, True, False])

@@ -21,9 +21,8 @@ from graspnext.errors import ConfigError
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
 from graspnext.network.folding import fold
+from graspnext.network.pipeline import fitting_input_size
 
-SIZE_STEP = 32
-"""Inputs are padded to multiples of this many pixels."""
 OTHER = "other"
 """Type of what no layer did: a module's own scales, products, joined maps, copies of what is overwritten in place."""
 
@@ -211,7 +210,7 @@ def profile_network(config: NetworkConfig, size: int, *, proposals: int, detecti
     for name, value in (("size", size), ("proposals", proposals), ("detections", detections)):
         if value < 1:
             raise ConfigError(name, value, "at least 1")
-    side = -(-size // SIZE_STEP) * SIZE_STEP
+    side = fitting_input_size(size)
     trace = CostTrace()
     with torch.device("meta"):
         network = fold(build_network(config)).train()

@@ -30,6 +30,11 @@ PRECISIONS = ("fp32", "bf16")
 """Of the network's convolutions and products; resampling, decoding of boxes and scores stay in float32."""
 
 
+def fitting_input_size(size: int) -> int:
+    """Side of the smallest input, px, that holds views of `size` px as they are."""
+    return -(-size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+
+
 class PipelineOutput(NamedTuple):
     """D detections in pixels of the image, best first, but for rows of score 0, which mean nothing.
 

@@ -134,6 +134,8 @@ def _draw(
 
 def _some(mask: Tensor, key: Tensor, count: int) -> Tensor:
     """(B, K) bool: at most `count` random ones an image of those where `mask` (B, K) holds."""
+    if not count:
+        return torch.zeros_like(mask)
     key = torch.where(mask, key, UNUSED)
     last = torch.topk(key, min(count, key.shape[1])).values[:, -1:]
     return mask & (key >= last)

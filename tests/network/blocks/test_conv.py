@@ -35,16 +35,20 @@ def test_weights_have_mean_zero_and_the_variance_that_relu_asks_for(
     assert torch.equal(plain(x), want)
 
 
-def test_gradients_are_those_of_the_formula() -> None:
+@pytest.mark.parametrize("centered", [True, False])
+def test_gradients_are_those_of_the_formula(centered: bool) -> None:
     torch.manual_seed(0)
-    layer = StandardisedConv2d(4, 6, 3, groups=2).double()
+    layer = StandardisedConv2d(4, 6, 3, groups=2, centered=centered).double()
     with torch.no_grad():
         layer.weight.add_(0.3)
         layer.gain.uniform_(-1.0, 2.0)
     weight, gain = (parameter.detach().clone().requires_grad_() for parameter in (layer.weight, layer.gain))
-    variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
-    factor = RELU_SCALE / math.sqrt(18)
-    wanted = (weight - mean) / variance.sqrt() * factor * gain[:, None, None, None]
+    if centered:
+        variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        unit = (weight - mean) / variance.sqrt() * RELU_SCALE
+    else:
+        unit = weight / weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() * math.sqrt(2)
+    wanted = unit / math.sqrt(18) * gain[:, None, None, None]
     found = layer.standardised()
     torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
     toward = torch.randn_like(wanted)
@@ -64,6 +68,20 @@ def test_signals_keep_their_scale_through_many_layers() -> None:
         middle = out[..., 12:-12, 12:-12]  # away from what padding does
         assert 0.6 < middle.std().item() < 1.5
         assert abs(middle.mean().item()) < 0.15
+
+
+def test_gradients_keep_their_scale_through_a_long_chain_of_filters_that_are_not_centered() -> None:
+    """Thirty layers, as in the baselines' mask heads; centered ones would multiply the gradient's size by 300."""
+    torch.manual_seed(0)
+    convs = [StandardisedConv2d(128, 128, 3, centered=False) for _ in range(30)]
+    layers = torch.nn.Sequential(*[layer for conv in convs for layer in (conv, torch.nn.ReLU())])
+    x = torch.randn(2, 128, 12, 12).relu().requires_grad_()
+    out = layers(x)
+    toward = torch.randn_like(out)
+    (out * toward).sum().backward()
+    assert x.grad is not None
+    for after, before in ((out, x), (x.grad, toward * (out > 0))):
+        assert 0.2 < (after.square().mean() / before.square().mean()).sqrt().item() < 3
 
 
 def test_wide_filters_turn_as_fast_as_narrow_ones() -> None:

@@ -100,13 +100,14 @@ def test_images_do_not_disturb_each_other() -> None:
 
 def test_losses_by_hand() -> None:
     targets = rectangles([[0, 0, 10, 10]], {}, [False])
+    assert targets.visible_masks.shape[1:] == (256, 256)
     boxes = torch.tensor([[[0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 1.0, 1.0]]])
     logits = torch.tensor([[0.0, -2.0]])
     objectness, box = rpn_losses(RpnOutput(logits, boxes), torch.tensor([[0, BACKGROUND]]), gather_truth([targets]))
     # IoU 0.5 -> quality 0.75; GIoU = IoU, the hull is the target
     low = 1 / (1 + math.exp(2))
     expected = (0.75 - 0.5) ** 2 * math.log(2) + low**2 * -math.log(1 - low)
-    usual = 0.1 * 2  # positives among two locations
+    usual = 212.5 * (256 / 320) ** 2  # positive locations of such a picture, however many it has
     assert math.isclose(float(objectness), expected / usual, rel_tol=1e-5)
     assert math.isclose(float(box), 0.5 / usual, rel_tol=1e-5)
 

@@ -110,13 +110,14 @@ def group_norm(channels: int) -> nn.GroupNorm:
 def start_as_shortcuts(body: nn.Module) -> None:
     """Let residual blocks add nothing at the start: the scale of the last norm of each is set to 0.
 
-    As in Goyal et al. (arXiv 1706.02677, section 5.1); `fast` starts so too. Pretrained weights bring their own scales.
+    After Goyal et al. (arXiv 1706.02677, section 5.1), as `fast` does. Blocks that change the size of maps work from
+    the start: every 3x3 convolution of ResNet-50 would be silent otherwise. Pretrained weights bring their own scales.
 
     Args:
         body: A trunk of torchvision whose norms have scales that are learnt.
     """
     for block in body.modules():
-        if isinstance(block, Bottleneck):
+        if isinstance(block, Bottleneck) and block.downsample is None:
             nn.init.zeros_(block.bn3.weight)
         elif isinstance(block, MBConv | InvertedResidual) and block.use_res_connect:
             nn.init.zeros_(block.block[-1][1].weight)

@@ -28,30 +28,31 @@ _EPSILON = 1e-10
 
 
 class _Standardise(torch.autograd.Function):
-    """Filters (O, I, k, k) and gains (O,) to filters of mean 0 and variance gain^2 RELU_SCALE^2 / (I k^2).
+    """Filters (O, I, k, k) and gains (O,) to filters of one size, and of mean 0 if asked for (`StandardisedConv2d`).
 
     Written out, since a step of training goes through all weights: four times faster than autograd's way on a CPU.
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, gain: Tensor) -> Tensor:
-        count = weight[0].numel()
-        mean = weight.mean(dim=(1, 2, 3), keepdim=True)  # (O, 1, 1, 1), as all that follow
-        square = torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True).square() / count
+    def forward(ctx: Any, weight: Tensor, gain: Tensor, centered: bool) -> Tensor:
+        count, factor = weight[0].numel(), RELU_SCALE if centered else math.sqrt(2)
+        square = torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True).square() / count  # (O, 1, 1, 1), as all
+        mean = weight.mean(dim=(1, 2, 3), keepdim=True) if centered else torch.zeros_like(square)
         inverse = torch.rsqrt((square - mean.square()).clamp(min=0) + _EPSILON)
-        scale = gain[:, None, None, None] * inverse * (RELU_SCALE / math.sqrt(count))
+        scale = gain[:, None, None, None] * inverse * (factor / math.sqrt(count))
         ctx.save_for_backward(weight, mean, inverse, scale)
+        ctx.centered, ctx.factor = centered, factor
         return torch.addcmul(-scale * mean, weight, scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         weight, mean, inverse, scale = ctx.saved_tensors
         count = weight[0].numel()
-        of_mean = gradient.mean(dim=(1, 2, 3), keepdim=True)
+        of_mean = gradient.mean(dim=(1, 2, 3), keepdim=True) if ctx.centered else torch.zeros_like(mean)
         of_product = ((gradient * weight).sum(dim=(1, 2, 3), keepdim=True) / count - of_mean * mean) * inverse
         slope = -scale * inverse * of_product
         of_weight = torch.addcmul(-scale * of_mean - slope * mean, weight, slope).addcmul_(gradient, scale)
-        return of_weight, (of_product * (RELU_SCALE * math.sqrt(count))).flatten()
+        return of_weight, (of_product * (ctx.factor * math.sqrt(count))).flatten(), None
 
 
 class StandardisedConv2d(nn.Conv2d):
@@ -59,9 +60,23 @@ class StandardisedConv2d(nn.Conv2d):
 
     Maps that come from ReLU keep their variance and their mean of 0 (scaled weight standardisation: Brock, De and
     Smith, ICLR 2021, arXiv 2101.08692). Unlike a normalisation of the maps it does the same at any batch size.
+
+    On the way back the variance of gradients grows by half with every layer, which matters where many follow each
+    other without shortcuts. Those are better not centered: their weights have a fixed mean square alone (weight
+    normalisation: Salimans and Kingma, NeurIPS 2016), with which maps and gradients both keep theirs (He et al., ICCV
+    2015).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        centered: bool = True,
+    ) -> None:
         """Make a layer with "same" padding for odd kernels.
 
         Args:
@@ -70,16 +85,18 @@ class StandardisedConv2d(nn.Conv2d):
             kernel: Side of the kernel, cells.
             stride: Step, cells.
             groups: In how many parts channels are convolved apart.
+            centered: Whether weights have mean 0.
         """
         super().__init__(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups)
         inputs = self.weight[0].numel()
         nn.init.normal_(self.weight, std=START * math.sqrt(max(inputs / START_INPUTS, 1.0)))
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
         self.gain = nn.Parameter(torch.ones(out_channels))
+        self.centered = centered
 
     def standardised(self) -> Tensor:
         """The weights (out, in / groups, k, k) that are convolved with."""
-        weight: Tensor = _Standardise.apply(self.weight, self.gain)
+        weight: Tensor = _Standardise.apply(self.weight, self.gain, self.centered)
         return weight
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ convolved box features to code: the pooled RoI features take their place.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graspnext.errors import ConfigError
-from graspnext.network.blocks.conv import ConvAct
+from graspnext.network.blocks.conv import StandardisedConv2d
 from graspnext.network.blocks.precision import full_precision
 from graspnext.network.heads.mask import MaskPredictor
 
@@ -44,21 +45,25 @@ class HierarchicalMaskHeadConfig:
         return 2 * self.roi_size
 
 
+def _conv(in_channels: int, out_channels: int, kernel: int = 3, *, stride: int = 1) -> nn.Sequential:
+    """Convolution, ReLU. Up to thirty follow each other without a shortcut, so gradients have to keep their scale."""
+    conv = StandardisedConv2d(in_channels, out_channels, kernel, stride=stride, centered=False)
+    return nn.Sequential(conv, nn.ReLU(inplace=True))
+
+
 class _Task(nn.Module):
     """Guidance, one convolution, fusion with the coded box features, three more convolutions."""
 
     def __init__(self, in_channels: int, width: int, *, stride: int = 1) -> None:
         super().__init__()
         self.guidance = nn.Sequential(
-            ConvAct(in_channels, in_channels),
-            ConvAct(in_channels, in_channels),
-            ConvAct(in_channels, width),
+            _conv(in_channels, in_channels),
+            _conv(in_channels, in_channels),
+            _conv(in_channels, width),
         )
-        self.first = ConvAct(width, width)
-        self.fusion = nn.Sequential(
-            ConvAct(2 * width, 2 * width), ConvAct(2 * width, 2 * width), ConvAct(2 * width, width)
-        )
-        self.rest = nn.Sequential(ConvAct(width, width, stride=stride), ConvAct(width, width), ConvAct(width, width))
+        self.first = _conv(width, width)
+        self.fusion = nn.Sequential(_conv(2 * width, 2 * width), _conv(2 * width, 2 * width), _conv(2 * width, width))
+        self.rest = nn.Sequential(_conv(width, width, stride=stride), _conv(width, width), _conv(width, width))
 
     def forward(self, guides: list[Tensor], coded: Tensor) -> Tensor:
         """Guides (R, width, S, S) each and coded box features (R, width, S, S) to (R, width, S / stride, ...)."""
@@ -73,12 +78,12 @@ class HierarchicalMaskHead(nn.Module):
         super().__init__()
         self.config = config
         inner = config.width
-        self.reduce = ConvAct(width, inner, 1) if width != inner else nn.Identity()
+        self.reduce = _conv(width, inner, 1) if width != inner else nn.Identity()
         self.coding = nn.Sequential(
             nn.ConvTranspose2d(inner, inner, 2, stride=2),
             nn.ReLU(inplace=True),
-            ConvAct(inner, inner),
-            ConvAct(inner, inner),
+            _conv(inner, inner),
+            _conv(inner, inner),
         )
         self.visible = _Task(inner, inner)
         self.visible_mask = MaskPredictor(inner)
@@ -87,7 +92,7 @@ class HierarchicalMaskHead(nn.Module):
         self.occlusion = _Task(3 * inner, inner, stride=2)
         self.occluded = nn.Linear(inner * (config.roi_size // 2) ** 2, 1)
         self.scale = self.occluded.in_features**-0.5  # or each step of AdamW would move the logit by their number
-        nn.init.kaiming_normal_(self.coding[0].weight, nonlinearity="relu")  # type: ignore[arg-type]
+        nn.init.normal_(self.coding[0].weight, std=math.sqrt(2 / inner))  # type: ignore[arg-type]  # inputs of a cell
         nn.init.zeros_(self.coding[0].bias)  # type: ignore[arg-type]
         nn.init.normal_(self.occluded.weight, std=0.1)
         nn.init.zeros_(self.occluded.bias)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from graspnext.network import boxes as box_ops
 from graspnext.network.heads.box import CODER_WEIGHTS
-from graspnext.network.losses.mean import mean_of, sum_over_share
+from graspnext.network.losses.mean import mean_of, sum_per
 from graspnext.network.sampling import Rois
 from graspnext.network.truth import Truth, look_up
 
@@ -40,4 +40,4 @@ def box_losses(logits: Tensor, deltas: Tensor, rois: Rois, truth: Truth) -> tupl
         goal = torch.where(positive[..., None], box_ops.encode(wanted, rois.boxes, CODER_WEIGHTS), 0)
     score = functional.binary_cross_entropy_with_logits(logits, quality, reduction="none")
     error = functional.smooth_l1_loss(deltas, goal.to(deltas.dtype), beta=SMOOTH_BELOW, reduction="none").sum(dim=2)
-    return mean_of(score, rois.valid), sum_over_share(error, positive, POSITIVE_SHARE)
+    return mean_of(score, rois.valid), sum_per(POSITIVE_SHARE * error.shape[1], error, positive)

@@ -9,14 +9,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from graspnext.network import boxes as box_ops
-from graspnext.network.losses.mean import sum_over_share
+from graspnext.network.losses.mean import sum_per
 from graspnext.network.rpn import RpnConfig, RpnOutput
 from graspnext.network.truth import MASK_STRIDE, Truth, look_up
 
 BACKGROUND = -1
 IGNORED = -2
-POSITIVE_SHARE = 0.1
-"""Of all locations, what is positive in an ordinary picture of a bin: 11 % of the 320-pixel crops of `bench`."""
+POSITIVE_DENSITY = 0.1 * 2125 / 320**2
+"""Positive locations of an ordinary picture of a bin, per px: a tenth of the 2,125 locations of a 320-pixel crop at
+strides 8 to 64 (of `bench` 11 %). A level at stride 4 adds many locations, few of them positive: it changes nothing."""
 
 
 def assign_locations(
@@ -62,11 +63,12 @@ def rpn_losses(output: RpnOutput, owner: Tensor, truth: Truth) -> tuple[Tensor, 
         truth: Of the same images.
     """
     positive = owner >= 0
+    ordinary = POSITIVE_DENSITY * truth.seen.shape[2] * truth.seen.shape[3] * MASK_STRIDE**2
     iou, giou = box_ops.iou_and_giou(output.boxes, look_up(truth.boxes, owner))  # (B, L)
     quality = torch.where(positive, (1 + iou.detach()) / 2, 0)
     entropy = functional.binary_cross_entropy_with_logits(output.objectness, quality, reduction="none")
     focus = (torch.sigmoid(output.objectness.detach()) - quality).square()
     return (
-        sum_over_share(entropy * focus, owner != IGNORED, POSITIVE_SHARE),
-        sum_over_share(1 - giou, positive, POSITIVE_SHARE),
+        sum_per(ordinary, entropy * focus, owner != IGNORED),
+        sum_per(ordinary, 1 - giou, positive),
     )
