@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from graspnext.errors import OutputError, RunError
 from graspnext.files import write_json
+from graspnext.learning import checkpoint
 from graspnext.learning.checkpoint import (
     CHECKPOINT_FILE,
     Checkpoint,
@@ -53,6 +54,23 @@ def test_round_trip(tmp_path: Path) -> None:
         assert before.keys() == after.keys()
         assert all(torch.equal(before[name], after[name]) for name in before)
     assert json.loads((tmp_path / "checkpoint/last.json").read_text()) == {"step": 7, "elapsed_s": 10.5}
+
+
+def test_a_file_that_is_replaced_while_it_is_read_gives_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {"a": torch.zeros(4)}, {"step": 1})
+    checksum = checkpoint._checksum
+
+    def late(path: Path) -> str:
+        monkeypatch.setattr(checkpoint, "_checksum", checksum)
+        save_tensors(path, {"a": torch.ones(4)}, {"step": 2})
+        return checksum(path)
+
+    monkeypatch.setattr(checkpoint, "_checksum", late)
+    tensors, header = load_tensors(path)
+    assert tensors["a"].tolist() == [1.0] * 4 and header == {"step": 2}
 
 
 def test_shared_memory_and_types_survive(tmp_path: Path) -> None:

@@ -145,11 +145,16 @@ def test_the_record_says_what_the_dataset_is(tiny_dataset: Path, tmp_path: Path)
     assert record["seed"] == json.loads((tiny_dataset / "dataset.json").read_text())["seed"]
 
 
-def test_a_checkpoint_without_config_is_not_touched(tiny_dataset: Path, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint/last.safetensors").write_bytes(b"x")
-    with pytest.raises(RunError, match="choose another folder"):
-        open_run(tmp_path, preset=TINY, recipe=RECIPE, data=tiny_dataset, resume=True)
+@pytest.mark.parametrize(
+    "name", ["checkpoint/last.safetensors", "weights.safetensors", "log.jsonl", "tensorboard/events.1"]
+)
+@pytest.mark.parametrize("resume", [True, False])
+def test_files_without_config_are_not_touched(tiny_dataset: Path, tmp_path: Path, name: str, resume: bool) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RunError, match="no config.json; choose another folder"):
+        open_run(tmp_path, preset=TINY, recipe=RECIPE, data=tiny_dataset, resume=resume)
+    assert (tmp_path / name).read_bytes() == b"x" and not (tmp_path / "config.json").exists()
 
 
 def test_log_forgets_what_came_after_the_checkpoint_and_a_torn_line(tmp_path: Path) -> None:

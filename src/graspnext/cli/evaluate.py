@@ -131,16 +131,17 @@ def open_model(command: Command, view_size: int) -> tuple[Predict, dict[str, Any
 
 
 def _open_run(command: Command, view_size: int) -> tuple[Predict, dict[str, Any]]:
+    import torch
+
     from graspnext.cli.model_card import preset_name
     from graspnext.learning.checkpoint import load_run
     from graspnext.learning.run import read_summary
     from graspnext.network.cost import profile_network
-    from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
+    from graspnext.network.pipeline import Pipeline, fitting_input_size
 
     network, config, record = load_run(command.model)
-    size = command.size
-    if size is None:
-        size = -(-view_size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+    network = network.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
+    size = fitting_input_size(view_size) if command.size is None else command.size
     precision = command.precision or "fp32"
     predict = Pipeline(network, size, precision).predict
     cost = profile_network(config, size, proposals=config.rpn.proposals, detections=config.max_detections).total

@@ -113,15 +113,20 @@ def _append(stream: BinaryIO, value: Tensor, checksum: int) -> int:
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read back what `save_tensors` wrote: the tensors (on the CPU) and the header.
 
+    A training may replace the file meanwhile; then the new one is read.
+
     Raises:
         RunError: The file is missing or damaged.
     """
     try:
+        place = path.stat().st_ino
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             header = json.loads(metadata.get("header", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         if metadata.get("crc32", known := _checksum(path)) != known:
+            if path.stat().st_ino != place:
+                return load_tensors(path)
             raise ValueError("its checksum does not fit")
     except FileNotFoundError as error:
         raise RunError(path, "there is no such file", "train first, or check the path") from error

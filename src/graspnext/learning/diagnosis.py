@@ -13,12 +13,11 @@ import numpy as np
 
 from graspnext.geometry import boxes
 from graspnext.geometry.predictions import suction_peaks
+from graspnext.learning.metrics.accumulator import SHOWN_SCORE
 from graspnext.learning.metrics.average_precision import MAX_DETECTIONS
 from graspnext.learning.metrics.matching import MATCH_IOU, match
 from graspnext.types import BoolArray, Float32Array, Instance, Prediction, View
 
-SHOWN_SCORE = 0.5
-"""Detections below it do not count as found: what `graspnext predict` leaves out."""
 CLOSE_IOU = 0.1
 """From this IoU with a part on, a box is a poor one of that part rather than one of nothing."""
 MOSTLY_HIDDEN = 0.5

@@ -15,7 +15,7 @@ from graspnext.data.format import ManifestEntry
 from graspnext.data.reader import Dataset, files_of, read_labels
 from graspnext.errors import ConfigError, DatasetError
 from graspnext.learning.diagnosis import FALSE_ALARMS, MISSES, diagnose
-from graspnext.learning.metrics.accumulator import MetricAccumulator
+from graspnext.learning.metrics.accumulator import MetricAccumulator, best_first
 from graspnext.learning.metrics.layout_weighted import LAYOUT_DEFINITION
 from graspnext.learning.metrics.reliability import Reliability
 from graspnext.types import Labels, Prediction, UInt8Array
@@ -76,6 +76,7 @@ def evaluate(
         begin = time.perf_counter()
         prediction = predict(view.image)
         times_ms.append((time.perf_counter() - begin) * 1e3)
+        prediction = best_first(prediction)
         accumulator.add(view, prediction, difficulty=entry.difficulty or difficulty_of(view.labels.instances))
         diagnosis = diagnose(view, prediction)
         reliability.add(*diagnosis.judged(prediction.scores))

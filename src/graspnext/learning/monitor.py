@@ -25,7 +25,7 @@ from graspnext.learning.recipes import Recipe
 from graspnext.learning.run import read_log
 from graspnext.learning.scalars import Scalars
 from graspnext.network.network import Network
-from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
+from graspnext.network.pipeline import Pipeline, fitting_input_size
 from graspnext.viz.comparison import comparison
 from graspnext.viz.curves import curves
 
@@ -72,7 +72,7 @@ class Monitor:
         """
         if not self._entries:
             return
-        size = -(-max(self._data.info.image_size) // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+        size = fitting_input_size(max(self._data.info.image_size))
         precision = "bf16" if self._recipe.precision == "bf16" else "fp32"
         pipeline = Pipeline(network, size, precision).float()
         rows = []

@@ -29,14 +29,17 @@ from graspnext.data.format import MANIFEST_FILE, SPLITS
 from graspnext.data.reader import Dataset
 from graspnext.errors import DatasetError, RunError
 from graspnext.files import make_folder, output_errors, write_json, write_text
-from graspnext.learning.checkpoint import CHECKPOINT_FILE, CONFIG_FILE, read_config
+from graspnext.learning.checkpoint import CHECKPOINT_FILE, CONFIG_FILE, WEIGHTS_FILE, read_config
 from graspnext.learning.recipes import Recipe
+from graspnext.learning.scalars import SCALARS_DIR
 from graspnext.network.backbones.pretrained import fingerprint as weights_fingerprint
 from graspnext.network.config import NetworkConfig
 
 LOG_FILE = "log.jsonl"
 SUMMARY_FILE = "run.json"
 LOCK_FILE = ".lock"
+OWN_FILES = (CHECKPOINT_FILE, WEIGHTS_FILE, LOG_FILE, SCALARS_DIR)
+"""What a run goes on from, or replaces: none may be there before it."""
 FREE_TO_CHANGE = frozenset({"log_every", "checkpoint_every", "overlays_every", "workers", "prefetch"})
 """Fields of the recipe that a resumed run may have different: they do not touch the result."""
 _BF16_UNITS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
@@ -119,7 +122,8 @@ def open_run(
     """Make the run's folder, or check that the one there was started with the same settings.
 
     Raises:
-        RunError: The folder holds a run and `resume` is false, or the settings differ from those it was started with.
+        RunError: The folder holds a run and `resume` is false, or the settings differ from those it was started with;
+            or it holds parts of one.
         OutputError: The folder cannot be written.
         WeightsError: The file of the starting weights cannot be read.
     """
@@ -136,8 +140,9 @@ def open_run(
         "hardware": hardware(),
     }
     if not (out / CONFIG_FILE).exists():
-        if (out / CHECKPOINT_FILE).exists():
-            raise RunError(out, f"a checkpoint without {CONFIG_FILE}", "choose another folder")
+        for name in OWN_FILES:
+            if (out / name).exists():
+                raise RunError(out, f"holds {name}, but no {CONFIG_FILE}", "choose another folder")
         make_folder(out)
         write_json(out / CONFIG_FILE, config)
         return

@@ -14,7 +14,14 @@ import torch
 from graspnext.data.loader import Batch, Shard, TrainLoader
 from graspnext.data.reader import Dataset
 from graspnext.errors import ConfigError, RunError
-from graspnext.learning.checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint, save_tensors
+from graspnext.learning.checkpoint import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    load_checkpoint,
+    read_config,
+    save_checkpoint,
+    save_tensors,
+)
 from graspnext.learning.distribution import Processes, join_processes, local_rank
 from graspnext.learning.feed import feed
 from graspnext.learning.interruption import heed_signals
@@ -65,7 +72,7 @@ def train(
     with join_processes(find_device(recipe)) as processes, ExitStack() as stack:
         shard = Shard(processes.rank, processes.world)
         loader = TrainLoader(dataset, "train", recipe.augmentation, recipe.loader, recipe.seed, shard)
-        preset = with_fitting_norms(preset, recipe.loader.batch_size // (recipe.accumulate * processes.world))
+        preset = with_fitting_norms(preset, recipe.loader.batch_size // (recipe.accumulate * processes.world), out)
         network = start_network(preset, recipe, weights)  # a file that does not fit leaves no folder behind
         if processes.first:
             stack.enter_context(only_writer(out))
@@ -83,15 +90,30 @@ def train(
     return out / WEIGHTS_FILE
 
 
-def with_fitting_norms(preset: NetworkConfig, images: int) -> NetworkConfig:
+def with_fitting_norms(preset: NetworkConfig, images: int, out: Path) -> NetworkConfig:
     """The same network, its trunk with group norms where parts of a batch are too small for batch statistics.
 
     Args:
         preset: Any network.
         images: In each part of a batch that is learnt from at once.
+        out: Folder of the run; one that goes on keeps the norms that it was started with.
+
+    Raises:
+        RunError: The run's settings cannot be read.
     """
     backbone = preset.backbone
-    if not isinstance(backbone, TorchvisionBackboneConfig) or backbone.norm != "batch" or images >= MIN_BATCH:
+    if not isinstance(backbone, TorchvisionBackboneConfig) or backbone.norm != "batch":
+        return preset
+    if (out / CONFIG_FILE).exists():
+        norm = read_config(out)["preset"]["backbone"].get("norm")
+        if norm not in ("batch", "group"):
+            return preset
+        if norm == "batch" and images < MIN_BATCH:
+            logger.info(
+                "backbone: batch norms as before, though %d images at once are few for their statistics", images
+            )
+        return replace(preset, backbone=replace(backbone, norm=norm))
+    if images >= MIN_BATCH:
         return preset
     logger.info("backbone: group norms, since %d images at once are too few for batch statistics", images)
     return replace(preset, backbone=replace(backbone, norm="group"))

@@ -25,10 +25,12 @@ ORIGIN = {
 def row(name: str, number: int) -> dict[str, Any]:
     metrics: dict[str, float | None] = dict.fromkeys(TASKS, 0.111 * (number + 1))
     metrics["heatmap_mse"], metrics["center_of_mass_ap"] = 0.01234, None
+    metrics["occlusion_f1"], metrics["matched_share"] = None, 0.456
     common = {"num_views": 1200, "input_size": 512, "precision": "bf16", "time_s": 90.0, "provenance": ORIGIN}
     return {
         "name": name,
         "cost": {"params_m": 7.7, "gmacs": 83.4, "size": 1200, "input_size": 1216, "proposals": 200, "detections": 50},
+        "trunk_norm": None if name == "fast" else "batch",
         "training": {"images": 12000, "wall_time_s": 5400.0, "images_per_s": 2.22, "provenance": ORIGIN},
         "evaluation": {split: {"metrics": metrics, **common} for split in ("test", "novel")},
         "latency": [],
@@ -71,11 +73,19 @@ def cells(page: str, first: str) -> list[list[str]]:
 def test_numbers_stand_in_their_columns() -> None:
     page = markdown(table("resnet50", "fast"), chart="c.png", curves="l.png")
     test, novel, cost, training = cells(page, "**fast** (ours)")
-    assert test == novel == ["**fast** (ours)", "22.2", "22.2", "22.2", "22.2", "-", "0.0123"]
+    assert test == novel == ["**fast** (ours)", "22.2", "22.2", "22.2", "22.2", "-", "0.0123", "-", "45.6"]
     assert cost == ["**fast** (ours)", "7.7", "83"]
     assert training[1:4] == ["12,000", "1.50", "2.22"] and training[-1] == "`1.2.3`"
     assert cells(page, "*aim for fast*") == [["*aim for fast*", "at most 8.9", "at most 100"]]
     assert "a processor, 2 cores; torch 2.14.0" in page and "sampling.mask_rois" in page
+
+
+def test_other_norms_than_the_presets_are_named() -> None:
+    content = table("resnet50", "mobilenet_v3_large", "fast")
+    assert "group norms" not in markdown(content, chart="c.png", curves="l.png")
+    content["rows"][1]["trunk_norm"] = "group"
+    page = markdown(content, chart="c.png", curves="l.png")
+    assert "Trained, and timed, with group norms, since batches are small: `mobilenet_v3_large`." in page
 
 
 def test_the_papers_numbers_stand_apart() -> None:

@@ -22,7 +22,7 @@ from graspnext.learning.checkpoint import CONFIG_FILE, load_run
 from graspnext.network.build import build_network
 from graspnext.network.config import NetworkConfig
 from graspnext.network.network import Network
-from graspnext.network.pipeline import INPUT_SIZE_STEP, Pipeline
+from graspnext.network.pipeline import Pipeline, fitting_input_size
 from graspnext.network.presets import PRESETS, find_preset
 from graspnext.runtime.bundle import Bundle, open_bundle
 from graspnext.runtime.card import CARD_FILE, Card
@@ -153,7 +153,7 @@ def prepare(source: Source, folder: Path, preparation: Preparation) -> Contender
     if source.kind == "bundle":
         frozen, torch_spec = Path(source.where), None
     else:
-        input_size = -(-preparation.size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+        input_size = fitting_input_size(preparation.size)
         frozen = _freeze_to(folder / "fp32", source, input_size)
         torch_spec = {"source": asdict(source), "input_size": input_size}
     opened = open_bundle(frozen)

@@ -21,10 +21,10 @@ from graspnext.types import BoolArray, Prediction, View
 AP_TASKS = ("amodal_box", "visible_mask", "amodal_mask", "center_of_mass")
 LAYOUT_TASKS = ("amodal_box", "visible_mask", "amodal_mask")
 SHOWN_SCORE = 0.5
-"""What `view_scores` takes for found: detections from this score on, as `graspnext predict` shows them."""
+"""Of single views what counts as found: detections from this score on, as `graspnext predict` shows them."""
 
 
-def _best_first(prediction: Prediction) -> Prediction:
+def best_first(prediction: Prediction) -> Prediction:
     """The instances that count, in falling order of score."""
     order = np.argsort(-prediction.scores, kind="stable")[:MAX_DETECTIONS]
     names = ("scores", "amodal_boxes", "visible_masks", "amodal_masks", "occluded_probability", "center_of_mass")
@@ -53,7 +53,7 @@ class MetricAccumulator:
         """
         self.__dict__.pop("_overall", None)
         self.__dict__.pop("_facts", None)
-        prediction = _best_first(prediction)
+        prediction = best_first(prediction)
         height, width = view.image.shape[:2]
         instances, scores, found = view.labels.instances, prediction.scores, prediction.amodal_boxes
         boxes = np.array([one.amodal_box for one in instances], dtype=np.float32).reshape(-1, 4)

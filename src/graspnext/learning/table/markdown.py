@@ -27,6 +27,8 @@ TASKS = {
     "heatmap_mse": "heatmap MSE",
 }
 """Main metric of each task -> head of its column."""
+CONTEXT = {"occlusion_f1": "occlusion F1", "matched_share": "found, %"}
+"""What the occlusion's accuracy has to be read with: 0 where all parts are called free; over how many it is taken."""
 
 
 def markdown(table: Mapping[str, Any], *, chart: str, curves: str) -> str:
@@ -92,11 +94,15 @@ def _scores(table: Mapping[str, Any], split: str) -> str:
     if not table["rows"]:
         return ""
     measured = table["rows"][0]["evaluation"][split]
-    rows = [[NAMES.get(row["name"], row["name"]), *_six(row["evaluation"][split]["metrics"])] for row in table["rows"]]
+    rows = []
+    for row in table["rows"]:
+        metrics = row["evaluation"][split]["metrics"]
+        context = ["-" if metrics[name] is None else f"{100 * metrics[name]:.1f}" for name in CONTEXT]
+        rows.append([NAMES.get(row["name"], row["name"]), *_six(metrics), *context])
     novel = ", part families that training never saw" if split == "novel" else ""
     views = "1 view" if measured["num_views"] == 1 else f"{measured['num_views']:,} views"
     line = f"{views}{novel}; input {measured['input_size']} px, {measured['precision']}."
-    return f"## Scores on `{split}`\n\n{line}\n\n{_grid(['network', *TASKS.values()], rows)}"
+    return f"## Scores on `{split}`\n\n{line}\n\n{_grid(['network', *TASKS.values(), *CONTEXT.values()], rows)}"
 
 
 def _six(metrics: Mapping[str, Any]) -> list[str]:
@@ -115,10 +121,7 @@ def _cost(table: Mapping[str, Any]) -> str:
     cost = rows[0]["cost"]
     forms = [(one["runtime"], one["precision"]) for one in rows[0]["latency"]]
     head = ["network", "params, M", "GMACs", *(f"{runtime} {precision}, ms" for runtime, precision in forms)]
-    head += [
-        f"times faster, {precision}" if runtime == "openvino" else f"{runtime} {precision}"
-        for runtime, precision in forms
-    ]
+    head += [f"times faster, {runtime} {precision}" for runtime, precision in forms]
     lines = []
     for row in rows:
         counted = [f"{row['cost']['params_m']:.1f}", f"{row['cost']['gmacs']:.0f}"]
@@ -145,9 +148,10 @@ def _speedup(result: Mapping[str, Any]) -> str:
 
 def _latency_words(latency: Mapping[str, Any]) -> str:
     said = (
-        f"Latency of the exported model, resizing {latency['size_px']}x{latency['size_px']} pictures to "
-        f"{latency['input_size_px']} and post-processing included, {latency['threads']} threads; all rows in one run "
-        f"of {latency['rounds']} rounds in random order; median and 95th percentile. "
+        f"Latency of the exported model (torch: of the trained one, on a GPU where there is one), resizing "
+        f"{latency['size_px']}x{latency['size_px']} pictures to {latency['input_size_px']} and post-processing "
+        f"included, {latency['threads']} threads; all rows in one run of {latency['rounds']} rounds in random order; "
+        f"median and 95th percentile. "
     )
     if latency["reference"]:
         said += f"Times faster than `{latency['reference']}`: median and quartiles of the ratios within a round. "
@@ -181,7 +185,9 @@ def _training(table: Mapping[str, Any]) -> str:
                 f"`{origin['commit'] or origin['version']}`",
             ]
         )
-    return f"## What each row took\n\n{_machines(table)}\n\n{_grid(head, lines)}"
+    swapped = [f"`{row['name']}`" for row in table["rows"] if row["trunk_norm"] == "group"]
+    norms = f"Trained, and timed, with group norms, since batches are small: {', '.join(swapped)}." if swapped else ""
+    return "\n\n".join(filter(None, ["## What each row took", _machines(table), norms, _grid(head, lines)]))
 
 
 def _machines(table: Mapping[str, Any]) -> str:
@@ -221,9 +227,9 @@ def _origin(table: Mapping[str, Any]) -> str:
     origin = data["provenance"]
     commands = "\n".join(f"    {command}" for command in table["commands"])
     definitions = (
-        "AP: COCO, IoU 0.50:0.95, 100 detections, without classes; occlusion over instances matched at IoU 0.5; centre "
-        "of mass: keypoint AP, k = 0.2; heatmap: mean squared error at stride 4 (docs/metrics.md). Per cent, but "
-        "for the heatmap."
+        "AP: COCO, IoU 0.50:0.95, 100 detections, without classes; occlusion over the parts found, by a box of IoU "
+        "0.5; its F1 is that of the occluded ones; centre of mass: keypoint AP, k = 0.2; heatmap: mean squared error "
+        "at stride 4 (docs/metrics.md). Per cent, but for the heatmap."
     )
     return (
         f"## How it was made\n\n{commands}\n\n"

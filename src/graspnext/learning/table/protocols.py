@@ -12,7 +12,7 @@ from graspnext.data.loader import LoaderConfig
 from graspnext.errors import ConfigError, UnknownNameError
 from graspnext.learning.recipes import RECIPES, Recipe
 from graspnext.network.config import NetworkConfig
-from graspnext.network.pipeline import INPUT_SIZE_STEP
+from graspnext.network.pipeline import INPUT_SIZE_STEP, fitting_input_size
 from graspnext.network.presets import find_preset
 
 ROWS = ("resnet50", "efficientnet_b0", "mobilenet_v3_large", "fast")
@@ -86,7 +86,7 @@ class SpeedConfig:
     @property
     def input_size(self) -> int:
         """`size`, rounded up to what networks take."""
-        return -(-self.size // INPUT_SIZE_STEP) * INPUT_SIZE_STEP
+        return fitting_input_size(self.size)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from graspnext.files import write_bytes
+from graspnext.learning.checkpoint import read_config
 from graspnext.learning.run import read_log
 from graspnext.learning.table.markdown import markdown
 from graspnext.learning.table.paper import AIMS, PAPER
@@ -86,6 +87,7 @@ def _row(out: Path, protocol: Protocol, row: str, latency: dict[str, Any] | None
             **{name: cost[name] for name in ("size", "input_size", "proposals", "detections")},
             "parts": cost["parts"],
         },
+        "trunk_norm": read_config(run_folder(out, row))["preset"]["backbone"].get("norm"),
         "training": read_json(folder / "training.json"),
         "evaluation": {
             split: {name: result[name] for name in _MEASURED if name in result} for split, result in measured.items()
