@@ -15,9 +15,7 @@ from graspnext.network.presets import find_preset
 
 
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0", "mobilenet_v3_large"])
-def test_small_parts_of_a_batch_get_group_norms(
-    name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+def test_small_parts_of_a_batch_get_group_norms(name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     preset = find_preset(name)
     assert preset.backbone.norm == "batch"  # type: ignore[union-attr]
     assert with_fitting_norms(preset, 4, tmp_path) == preset

@@ -152,7 +152,7 @@ def test_the_record_says_what_the_dataset_is(tiny_dataset: Path, tmp_path: Path)
 def test_files_without_config_are_not_touched(tiny_dataset: Path, tmp_path: Path, name: str, resume: bool) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(RunError, match="no config.json; choose another folder"):
+    with pytest.raises(RunError, match=r"no config\.json; choose another folder"):
         open_run(tmp_path, preset=TINY, recipe=RECIPE, data=tiny_dataset, resume=resume)
     assert (tmp_path / name).read_bytes() == b"x" and not (tmp_path / "config.json").exists()
 

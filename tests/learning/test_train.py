@@ -16,14 +16,15 @@ import pytest
 import torch
 
 from graspnext.data.augmentation import AugmentationConfig
-from graspnext.data.loader import LoaderConfig
+from graspnext.data.loader import Batch, LoaderConfig
 from graspnext.errors import ConfigError, RunError
 from graspnext.learning.checkpoint import load_checkpoint, load_run, load_tensors
 from graspnext.learning.failure import load_failure
 from graspnext.learning.recipes import OptimizerConfig, Recipe
 from graspnext.learning.run import read_log
 from graspnext.learning.train import find_device, train
-from graspnext.learning.update import compute_losses
+from graspnext.learning.update import Learner, Update, compute_losses
+from graspnext.network.backbones.torchvision_trunk import TorchvisionBackboneConfig
 from graspnext.network.build import build_network
 from graspnext.network.presets import find_preset
 
@@ -119,6 +120,32 @@ def test_killed_and_resumed_equals_straight(straight: Path, tiny_dataset: Path, 
     assert [line["step"] for line in read_log(out)] == [1, 2, 3, 4, 5, 6]
     before, after = read_log(straight), read_log(out)
     assert [line["losses"] for line in before] == [line["losses"] for line in after]
+
+
+def test_batch_norms_resume_to_the_same_statistics(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = replace(TINY, backbone=TorchvisionBackboneConfig(trunk="mobilenet_v3_large", norm="batch"))
+    recipe = replace(RECIPE, loader=LoaderConfig(batch_size=4, workers=0))
+    straight, cut = tmp_path / "straight", tmp_path / "cut"
+    train(preset, data=tiny_dataset, out=straight, recipe=recipe, resume=False)
+    learn = Learner.learn
+
+    def fails(self: Learner, batch: Batch, step: int, *, leaving: bool = False) -> Update:
+        if step == 4:
+            raise ArithmeticError
+        return learn(self, batch, step, leaving=leaving)
+
+    with monkeypatch.context() as patch, pytest.raises(ArithmeticError):
+        patch.setattr(Learner, "learn", fails)
+        train(preset, data=tiny_dataset, out=cut, recipe=recipe, resume=False)
+    before = load_checkpoint(cut)
+    train(preset, data=tiny_dataset, out=cut, recipe=recipe, resume=True)
+    after = load_checkpoint(cut)
+    assert states_equal(straight, cut) and before is not None and after is not None
+    statistics = [name for name in after.average if name.endswith("running_var")]
+    assert len(statistics) == 46
+    assert all(not torch.equal(before.average[name], after.average[name]) for name in statistics)
 
 
 def test_another_seed_gives_other_weights_and_progress_says_what_is_left(

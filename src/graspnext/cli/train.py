@@ -30,8 +30,9 @@ Examples:
 A run that was stopped goes on with the same command and --resume, and ends in the same weights.
 
 The batch size counts over all processes. With more processes, or with a batch taken in parts
-(--recipe.accumulate), the result is the same up to rounding. Processes on several machines need the
-dataset and the run's folder on a disk that they share. On CPUs torchrun leaves each process one thread
+(--recipe.accumulate), the result is the same up to rounding; but batch norms, which the baselines'
+trunks have, see one part at a time. Processes on several machines need the dataset and the run's
+folder on a disk that they share. On CPUs torchrun leaves each process one thread
 unless OMP_NUM_THREADS in the environment says how many.
 
 Under Linux, huge pages in the environment made training on a CPU a quarter faster where it was measured:

@@ -27,7 +27,7 @@ DEFINITIONS = {
     "heatmap_mse": "all pixels at stride 4, prediction and label in [0, 1]",
     "suction_precision_at_k": "share of the k highest peaks that lie on a label of at least 0.5",
     **LAYOUT_DEFINITION,
-    "reliability": "detections of any score; right: matched at amodal-box IoU 0.5 in score order; mean_iou: with the "
+    "reliability": "all detections; right: matched at amodal-box IoU 0.5 in score order; mean_iou: with the "
     "part matched, or else with the nearest one; those on ignored parts are left out",
     "mistakes, views": "at amodal-box IoU 0.5, detections of a score of at least 0.5; misplaced: IoU 0.1 to 0.5",
 }

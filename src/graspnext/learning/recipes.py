@@ -68,7 +68,8 @@ class Recipe:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
     accumulate: int = 1
-    """Parts in which each process goes through its share of a batch before the update: less memory, the same result."""
+    """Parts in which each process goes through its share of a batch before the update: less memory, and the same result
+    but for batch norms, which see a part at a time."""
     balance: Literal["fixed", "uncertainty"] = "fixed"
     """Weights of the losses: the preset's own, or these times factors learnt along (Kendall et al., CVPR 2018)."""
     log_every: int = 20

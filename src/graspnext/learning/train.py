@@ -46,7 +46,7 @@ def train(
 
     On one CPU the result depends on preset, recipe, dataset and starting weights alone: a run that was killed and
     resumed ends in the same weights, bit for bit, as one that was not. With more processes, or a batch taken in more
-    parts, it is the same up to rounding.
+    parts, it is the same up to rounding, but for batch norms.
 
     Args:
         preset: The network; `with_fitting_norms` may change it.
