@@ -59,7 +59,7 @@ class Instance:
     id: int
     """1, 2, ...: the value of its pixels in `Labels.instance_ids`; 0 is background."""
     part: str
-    """Name of the part (unique per shape and look)."""
+    """Name of the part: unique in its scene; of imported parts and those of other sets the same in all scenes."""
     family: str
     amodal_box: Float32Array
     """(4,) xyxy px, clipped to the image."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from graspnext.cli.data import COMMANDS
 from graspnext.cli.main import main
-from graspnext.data.difficulty import difficulty_of_rate
+from graspnext.data.difficulty import difficulty_of_rates
 
 
 def test_a_sound_dataset_is_counted(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,7 +157,7 @@ def test_the_page_shows_as_many_scenes_as_it_can(tiny_dataset: Path, tmp_path: P
     there: dict[int, set[str]] = {}
     for path in tiny_dataset.glob("scenes/*/*_labels.json"):
         rates = [one["occluded_rate"] for one in json.loads(path.read_text())["instances"]]
-        there.setdefault(difficulty_of_rate(float(np.mean(rates))), set()).add(path.parent.name)
+        there.setdefault(difficulty_of_rates(rates), set()).add(path.parent.name)
     assert {int(level) for level, _ in shown} == set(there)
     for level, scenes in there.items():
         assert len({scene for number, scene in shown if int(number) == level}) == min(4, len(scenes))

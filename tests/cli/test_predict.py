@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,28 @@ def test_output_that_cannot_be_written(
     (tmp_path / "file").touch()
     assert run(pictures, "--out", tmp_path / "file", "--model", bundle) == 2
     assert "a file stands where a folder must be" in capsys.readouterr().err
+
+
+def test_no_overlay_takes_the_place_of_a_source(
+    bundle: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(pictures, folder)
+    shutil.copy(folder / "a.png", folder / "a_overlay.png")
+    before = (folder / "a_overlay.png").read_bytes()
+    assert run(folder, "--out", folder, "--model", bundle) == 2
+    assert "a_overlay.png: the overlay of" in capsys.readouterr().err
+    assert (folder / "a_overlay.png").read_bytes() == before and not (folder / "predictions.json").exists()
+    assert run(folder / "a.png", "--out", tmp_path / "out", "--model", bundle) == 0
+
+
+def test_names_that_are_no_text_are_printed_all_the_same(
+    bundle: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"St\xfcck.png")
+    shutil.copy(pictures / "a.png", tmp_path / name)
+    assert run(tmp_path / name, "--out", tmp_path / "out", "--model", bundle) == 0
+    assert "St?ck.png" in capsys.readouterr().out
 
 
 def test_report_on_standard_output_is_pure_json(

@@ -143,3 +143,8 @@ def test_drawn_pictures_cost_a_decoder_what_pictures_cost() -> None:
     assert picture.shape == (200, 200, 3) and picture.dtype == np.uint8
     assert 20 < picture.std() < 100
     assert np.array_equal(picture, draw_frame(200, rng=np.random.default_rng(0)))
+
+
+def test_a_precision_that_no_runtime_has_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="one that a runtime here has"):
+        BenchmarkConfig(runtimes=("onnxruntime",), precisions=("bf16",))

@@ -159,6 +159,22 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not a bundle"):
         export.export_bundle(tmp_path, tmp_path, config=export.ExportConfig())
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+    (tmp_path / "card.json").write_text("{}")  # which makes no bundle of what lies beside it
+    with pytest.raises(OutputError, match=r"kept\.txt lies beside the bundle; move it away"):
+        export.export_bundle(tmp_path, tmp_path, config=export.ExportConfig())
+    assert (tmp_path / "kept.txt").read_text() == "mine"
+
+
+def test_the_card_names_no_place_of_the_machine() -> None:
+    record = {
+        "preset": {},
+        "schema_version": 1,
+        "data": "/home/a/bins",
+        "weights": "/home/a/r50.safetensors",
+        "step": 3,
+    }
+    assert export._training(record) == {"data": "bins", "weights": "r50.safetensors", "step": 3}
+    assert export._training({"weights": None}) == {"weights": None}
 
 
 def test_metrics_of_several_splits(tmp_path: Path) -> None:
@@ -166,15 +182,20 @@ def test_metrics_of_several_splits(tmp_path: Path) -> None:
         content = {"split": split, "num_views": 3, "metrics": {"amodal_box_ap": 0.5}}
         (tmp_path / f"{split}.json").write_text(json.dumps(content))
     files = (tmp_path / "test.json", tmp_path / "novel.json")
-    assert export.read_metrics(files, 640)["novel"] == {"amodal_box_ap": 0.5, "num_views": 3}
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"split": "val", "metrics": {}, "model_card": {"params_m": 92.552}}))
+    with pytest.raises(RunError, match=r"measured on a network of 92\.552 M parameters, this one has 7\.656 M"):
+        export.read_metrics((other,), 640, params_m=7.6561)
+    assert export.read_metrics(files, 640, params_m=1.0)["novel"] == {"amodal_box_ap": 0.5, "num_views": 3}
+    assert list(export.read_metrics((other,), 640, params_m=92.55201)) == ["val"]
     with pytest.raises(RunError, match="a second file for the split 'test'"):
-        export.read_metrics((files[0], files[0]), 640)
+        export.read_metrics((files[0], files[0]), 640, params_m=1.0)
     files[0].write_text(json.dumps({"split": "test", "metrics": {}, "input_size": 512}))
     with pytest.raises(RunError, match="measured at input size 512, but the bundle has 640"):
-        export.read_metrics(files, 640)
+        export.read_metrics(files, 640, params_m=1.0)
     (tmp_path / "test.json").write_text("{}")
     with pytest.raises(RunError, match="no metrics"):
-        export.read_metrics(files, 640)
+        export.read_metrics(files, 640, params_m=1.0)
 
 
 def test_all_forms_of_a_model(tmp_path: Path, bundle: Path) -> None:

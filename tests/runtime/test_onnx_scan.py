@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,15 @@ CHANGES: dict[str, Callable[[onnx.ModelProto], object]] = {
     ),
     "'stem' holds infinity or NaN": lambda model: edit_tensor(
         model, raw_data=b"\0\0\x80\x7f" + model.graph.initializer[0].raw_data[4:]
+    ),
+    r"tensor\.float_data holds infinity or NaN": lambda model: (
+        edit_tensor(model, float_data=[math.inf]),
+        model.graph.initializer[0].ClearField("raw_data"),
+    ),
+    r"attribute\.f holds infinity or NaN": lambda model: setattr(model.graph.node[1].attribute[0], "f", math.nan),
+    "holds halves of a number in int32_data": lambda model: (
+        edit_tensor(model, data_type=TensorProto.FLOAT16, int32_data=[0x7C00]),
+        model.graph.initializer[0].ClearField("raw_data"),
     ),
     "two values are called 'stem'": lambda model: model.graph.initializer.append(model.graph.initializer[0]),
     "reads 'nowhere' before it is made": lambda model: model.graph.node[9].input.append("nowhere"),

@@ -115,6 +115,28 @@ def test_the_depth_of_a_frame_is_told(predictor: Predictor) -> None:
         predictor.predict(Frame(IMAGE, depth_m[:90], camera))
 
 
+def test_depth_from_a_program_is_cleaned_or_refused(predictor: Predictor) -> None:
+    """Cameras say 0, NaN or infinity where they measured nothing, and count in their own units."""
+    camera = Camera(300, 180, 400.0, 400.0, 150.0, 90.0)
+    depth_m = np.full(IMAGE.shape[:2], 0.75)
+    want = predictor.predict(Frame(IMAGE, depth_m.astype(np.float32), camera), min_score=0.1)
+    depth_m[:, ::2] = np.inf
+    depth_m[::2] = np.nan
+    depth_m[1::4, 1::4] = -1
+    found = predictor.predict(Frame(IMAGE, depth_m, camera), min_score=0.1)  # type: ignore[arg-type]
+    assert equal(found, want) and np.array_equal(found.suction_depth_m, want.suction_depth_m)  # type: ignore[arg-type]
+    assert np.isnan(depth_m).any()  # the caller's own array stays
+    gone = predictor.predict(Frame(IMAGE, np.full_like(depth_m, np.inf), camera), min_score=0.1)  # type: ignore[arg-type]
+    assert gone.suction_depth_m is not None and np.isnan(gone.suction_depth_m).all()
+    counts = np.full(IMAGE.shape[:2], 812, dtype=np.uint16)
+    for bad, said in (
+        (counts, "depth of uint16; give metres as floats"),
+        (counts.astype(float), "all depth is beyond"),
+    ):
+        with pytest.raises(InputImageError, match=said):
+            predictor.predict(Frame(IMAGE, bad, camera))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "options", [*({"runtime": runtime} for runtime in sorted(BACKENDS)), {"runtime": "openvino", "num_streams": 2}]
 )

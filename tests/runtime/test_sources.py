@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from graspnext.runtime.sources import Sources, find_sources
+from graspnext.errors import InputImageError
+from graspnext.runtime.pairs import DepthNames
+from graspnext.runtime.sources import SourceConfig, Sources, find_sources, read_source
 
 
 @pytest.fixture
@@ -52,3 +56,13 @@ def test_problems_do_not_hide_the_good(folder: Path, tmp_path: Path) -> None:
     assert said[2].startswith("no images found")
     assert len(said) == 4
     assert [problem.source for problem in found.problems] == [str(word) for word in words[:4]]
+
+
+def test_a_picture_that_its_camera_wants_turned_takes_no_depth(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down: the sizes would still agree
+    Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    np.save(tmp_path / "a_depth.npy", np.ones((4, 6), dtype=np.float32))
+    with pytest.raises(InputImageError, match="EXIF data ask for it to be turned"):
+        list(read_source(tmp_path / "a.jpg", SourceConfig(depth=DepthNames("{stem}_depth.npy"))))
+    assert len(list(read_source(tmp_path / "a.jpg"))) == 1

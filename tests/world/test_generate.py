@@ -212,3 +212,6 @@ def test_a_run_that_mostly_fails_stops(tmp_path: Path, monkeypatch: pytest.Monke
         generate(tmp_path, recipe=SMALL, config=GenerateConfig(500, workers=1, renew_after=500))
     assert len(read_info(tmp_path).failed_scenes) == FAILED_SHARE_FROM
     assert read_manifest(tmp_path) == []
+    monkeypatch.undo()  # the next scene is made, and the share says the same as before
+    with pytest.raises(SceneError, match=r"20 of 21 scenes failed, .*\(100 attempts\).*overlap by # mm"):
+        generate(tmp_path, recipe=SMALL, config=GenerateConfig(500, workers=1, renew_after=500, resume=True))

@@ -100,8 +100,8 @@ def _spread(entries: list[ManifestEntry], have: list[ManifestEntry], most: int) 
 
 def _difficulty(dataset: Dataset, entry: ManifestEntry) -> int:
     """For datasets whose manifest does not say."""
-    from graspnext.data.difficulty import difficulty_of_rate
+    from graspnext.data.difficulty import difficulty_of_rates
     from graspnext.data.reader import read_labels
 
-    rates = [one.occluded_rate for one in read_labels(dataset.root, entry, dataset.info.image_size).instances]
-    return difficulty_of_rate(sum(rates) / len(rates)) if rates else 1
+    labels = read_labels(dataset.root, entry, dataset.info.image_size)
+    return difficulty_of_rates([one.occluded_rate for one in labels.instances])

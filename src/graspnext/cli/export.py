@@ -14,6 +14,7 @@ import tyro
 
 from graspnext.cli.options import read_options
 from graspnext.cli.output import check_target, emit_json, progress
+from graspnext.cli.verify import verdict
 from graspnext.errors import ConfigError
 from graspnext.runtime.bundle import open_bundle
 
@@ -26,7 +27,7 @@ class Export:
       graspnext export runs/fast --out bundles/fast --data bins
       graspnext export runs/fast --out bundles/fast --data bins --precision bf16 --input-size 1184 --metrics test.json
       graspnext export runs/fast --out bundles/fast_int8 --data bins --precision int8 --ir
-      graspnext export runs/fast --out bundles/jetson --data bins --tensorrt --opset13
+      graspnext export runs/fast --out bundles/jetson --data bins --tensorrt
 
     With --data no task may lose more than 0.1 points of its metric in fp32, 0.3 in bf16, 1.0 in int8, on views of
     `val`; without it, single detections are compared on a few drawn pictures. Where a gate is broken nothing is
@@ -50,7 +51,7 @@ class Export:
     ir: bool = False
     """Also OpenVINO's own form, model.xml and model.bin."""
     opset13: bool = False
-    """Also ONNX of opset 13, for TensorRT 8.0 to 8.5 and other old readers."""
+    """Also ONNX of opset 13, for readers that know no newer one."""
     tensorrt: bool = False
     """Also a script that builds a TensorRT engine with NVIDIA's trtexec."""
     accept_faults: bool = False
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     emit_json(card.model_dump(mode="json"), options.json)
     size_mb = sum(record.size_bytes for record in card.files.values()) / 1e6
     faults = len(card.verification["faults"])
-    gates = f"{faults} gates are broken" if faults else "all gates hold"
+    gates = f"{faults} gates are broken" if faults else verdict(card.verification["ungated"])
     sys.stderr.write(
         f"{out}: {card.cost.params_m:.2f} M parameters, {size_mb:.1f} MB, input {card.input_size} px, "
         f"{card.precision}; {card.verification['about']}: {gates}\n"

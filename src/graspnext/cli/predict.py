@@ -15,7 +15,7 @@ import tyro
 from graspnext.cli.options import read_options
 from graspnext.cli.output import check_target, progress
 from graspnext.cli.predict_output import Outputs, OverlayKind, unique_names
-from graspnext.errors import BundleError, ConfigError, InputImageError, MissingDependencyError
+from graspnext.errors import BundleError, ConfigError, InputImageError, MissingDependencyError, OutputError
 from graspnext.files import make_folder
 from graspnext.runtime.frames import SourceFrame
 from graspnext.runtime.pairs import DepthNames
@@ -106,8 +106,9 @@ def main(arguments: Sequence[str]) -> int:
     config = options.source_config
     check_target(options.json)
     predictor = Predictor(options.model, runtime=options.runtime, trusted=options.trust)
-    make_folder(options.out)
     sources = find_sources(options.sources, config)
+    _spare(sources.found, options)
+    make_folder(options.out)
     about: dict[str, Any] = {
         "model": predictor.card.name,
         "runtime": options.runtime,
@@ -128,6 +129,21 @@ def main(arguments: Sequence[str]) -> int:
     if interruption.asked:
         raise KeyboardInterrupt(f"interrupted: what was found until then is in {options.out}")
     return 2 if outputs.problems else 0
+
+
+def _spare(sources: Sequence[Source], options: Predict) -> None:
+    """See to it that no overlay is drawn over a source.
+
+    Raises:
+        OutputError: One would be.
+    """
+    if options.overlay_kind == "none":
+        return
+    files = {source.address.resolve() for source in sources if isinstance(source.address, Path)}
+    for source, name in zip(sources, unique_names([source.stem for source in sources]), strict=True):
+        target = (options.out / f"{name}_overlay.{'mp4' if source.is_stream else 'png'}").resolve()
+        if target in files:
+            raise OutputError(target, f"the overlay of {source.label} would take its place", "choose another --out")
 
 
 def _predict_all(

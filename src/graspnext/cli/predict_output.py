@@ -154,16 +154,18 @@ class Outputs:
         """The table on `stream`; what failed on standard error, one line each."""
         pictures = [row for row in self._rows if row.frames and not row.is_stream]
         if pictures:
-            width = max(len("file"), *(len(row.source) for row in pictures))
+            width = max(len("file"), *(len(printable(row.source)) for row in pictures))
             stream.write(f"{'file':<{width}}  parts  occluded  best suction       ms\n")
             for row in pictures:
                 counts = f"{row.parts:>5}  {row.occluded:>8}"
-                stream.write(f"{row.source:<{width}}  {counts}  {row.best_suction:>12.2f}  {row.predict_ms:>7.1f}\n")
+                stream.write(
+                    f"{printable(row.source):<{width}}  {counts}  {row.best_suction:>12.2f}  {row.predict_ms:>7.1f}\n"
+                )
         for row in self._rows:
             if row.frames and row.is_stream:
                 stream.write(_stream_line(row))
         for problem in self.problems:
-            sys.stderr.write(f"error: {problem.source}: {problem.problem}\n")
+            sys.stderr.write(printable(f"error: {problem.source}: {problem.problem}\n"))
         written = [_counted(count, noun) for noun, count in self._drawn.items() if count]
         stream.write(f"{' and '.join([', '.join(written), REPORT_FILE] if written else [REPORT_FILE])}: ")
         stream.write(f"see {self._folder}\n")
@@ -188,6 +190,11 @@ class Outputs:
         _write_png(self._folder / name, picture)
         self._drawn["overlay"] += 1
         return name
+
+
+def printable(text: str) -> str:
+    """The text with question marks for the bytes of file names that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def unique_names(stems: Sequence[str]) -> list[str]:
@@ -224,7 +231,7 @@ def _stream_line(row: Row) -> str:
     ]
     if row.is_live:
         said.append(f"{row.dropped} dropped")
-    return f"{row.source}: {', '.join(said)}\n"
+    return printable(f"{row.source}: {', '.join(said)}\n")
 
 
 def _counted(count: int, noun: str) -> str:

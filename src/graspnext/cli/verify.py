@@ -143,8 +143,15 @@ def table(found: Verification) -> str:
             lines += [f"fewer than {ENOUGH_FRAMES} frames: chance may move a metric by more than the limits"]
     else:
         lines += ["", "no labels: metrics were not measured"]
-    lines += ["", *map(str, found.faults)] if found.faults else ["", "all gates hold"]
+    lines += ["", *map(str, found.faults)] if found.faults else ["", verdict(found.ungated)]
     return "\n".join(lines) + "\n"
+
+
+def verdict(ungated: Sequence[str]) -> str:
+    """What can be said where no gate is broken."""
+    if not ungated:
+        return "all gates hold"
+    return f"no gate is broken, but for {', '.join(ungated)} none could be checked: that takes labels (--data)"
 
 
 def _drop(result: dict[str, Any], task: str) -> str:

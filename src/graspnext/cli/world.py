@@ -35,8 +35,8 @@ Examples:
 --recipe NAME (RECIPE_NAMES; default when left out) is where to start from, --recipe.FIELD changes one value of
 it (the long lists at the end). The same recipe and seed give the same files, with one worker or many, here or on a
 cluster. A run that was stopped or killed goes on with the same command and --resume, and so does one that is to have
-more scenes. A scene that cannot be made is noted in dataset.json, and the others are made. Of ten scenes six are for
-training, two for validation, one for testing, and one is "novel": it holds only part families that the others never do.
+more scenes. A scene that cannot be made is noted in dataset.json, and the others are made. Of a hundred scenes 54 are
+for training, 18 for validation, 18 for testing, and 10 are "novel": these hold only part families that no other does.
 
 Exit codes: 0 done, 2 bad input, full disk or too many failed scenes, 130 interrupted, 143 terminated.""".replace(
     "RECIPE_NAMES", ", ".join(RECIPES)

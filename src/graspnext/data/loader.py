@@ -195,7 +195,9 @@ class _Crew:
     def batch(self, step: int) -> Batch | None:
         """Batch `step`, asked for in rising order; None when its worker met an error."""
         worker = self._workers[(step - self._start) % len(self._workers)]
-        batch: Batch | object | None = worker.results.get()
+        batch: Batch | Exception | object | None = worker.results.get()
+        if isinstance(batch, Exception):
+            raise batch
         if not isinstance(batch, Batch | None):
             code = worker.process.wait()
             raise DatasetError(
@@ -236,14 +238,16 @@ class _Worker:
 
     def _take_in(self) -> None:
         assert self.process.stdout is not None
-        result: Batch | object | None = None
+        result: Batch | Exception | object | None = None
         step = self._first
-        while result is not _ENDED and not self._closed.is_set():
+        while result is not _ENDED and not isinstance(result, Exception) and not self._closed.is_set():
             try:
                 packed = pickle.load(self.process.stdout)
                 result = packed and collate([_unpack(parts) for parts in packed], self._task.numbers(step))
             except (EOFError, pickle.UnpicklingError, OSError, ValueError):  # cut short when the worker dies
                 result = _ENDED
+            except Exception as error:  # noqa: BLE001 - such as torch out of memory: who asks has to hear of it
+                result = error
             step += self._task.config.workers
             while not self._closed.is_set():
                 try:

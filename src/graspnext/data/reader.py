@@ -175,7 +175,7 @@ def manifest_lines(root: Path) -> list[tuple[int, bytes]]:
     Raises:
         DatasetError: The file is missing or unreadable.
     """
-    content = read_bytes(root, MANIFEST_FILE, "let `graspnext world make --resume` finish the dataset")
+    content = read_bytes(root, MANIFEST_FILE, "let the command that made the dataset finish it, with --resume")
     return [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graspnext.data import reader
-from graspnext.data.difficulty import LEVELS, difficulty_of_rate
+from graspnext.data.difficulty import LEVELS, difficulty_of_rates
 from graspnext.data.format import (
     LOG_FILE,
     SCENES_DIR,
@@ -92,7 +92,7 @@ class _Labels:
         rate = sum(rates) / len(rates) if rates else 0.0
         split = self.splits[entry.split]
         split.update(views=1, instances=len(rates))
-        split[f"level_{difficulty_of_rate(rate)}"] += 1
+        split[f"level_{difficulty_of_rates(rates)}"] += 1
         self.sensors[labels.sensor or "none"] += 1
         self.missing.update(labels.missing)
         self.rates += rates

@@ -31,11 +31,13 @@ from graspnext.network.config import NetworkConfig
 from graspnext.network.cost import profile_network
 from graspnext.network.pipeline import Pipeline
 from graspnext.runtime.bundle import open_bundle
-from graspnext.runtime.card import CARD_FILE, PRECISIONS, Card
+from graspnext.runtime.card import BUNDLE_FILES, CARD_FILE, PRECISIONS, Card
 
 WEIGHTS = ("fp16", "fp32")
 CALIBRATION_SPLIT, TRIAL_SPLIT = "train", "val"
 _DRAWN_FRAMES = 5
+_PARAMS_ROUNDING_M = 1e-3
+"""Reports round to so many million parameters."""
 
 
 @dataclass(frozen=True)
@@ -184,12 +186,17 @@ def freeze(pipeline: Pipeline, *, half: bool) -> bytes:
     return content
 
 
-def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
+def read_metrics(files: tuple[Path, ...], input_size: int, *, params_m: float) -> dict[str, Any]:
     """Split -> metrics, from files that `graspnext evaluate --json` wrote.
+
+    Args:
+        files: Of any number of splits.
+        input_size: The bundle's, px.
+        params_m: Millions of parameters of its network.
 
     Raises:
         RunError: A file is missing or not of that form, two are of the same split, or one was measured at another
-            input size than the bundle's.
+            input size than the bundle's, or on another network.
     """
     metrics: dict[str, Any] = {}
     for path in files:
@@ -203,6 +210,10 @@ def read_metrics(files: tuple[Path, ...], input_size: int) -> dict[str, Any]:
         if content.get("input_size", input_size) != input_size:
             problem = f"measured at input size {content['input_size']}, but the bundle has {input_size}"
             raise RunError(path, problem, f"repeat graspnext evaluate with --size {input_size}")
+        theirs = (content.get("model_card") or {}).get("params_m", params_m)
+        if abs(theirs - params_m) > _PARAMS_ROUNDING_M:
+            problem = f"measured on a network of {theirs:.3f} M parameters, this one has {params_m:.3f} M"
+            raise RunError(path, problem, "give the metrics of this run")
         metrics[split] = values | ({"num_views": content["num_views"]} if "num_views" in content else {})
     return metrics
 
@@ -239,7 +250,7 @@ def describe(model: bytes, architecture: NetworkConfig, record: Mapping[str, Any
             "precision": config.precision,
             "opset": OPSET,
             "training": _training(record),
-            "metrics": read_metrics(config.metrics, config.input_size),
+            "metrics": read_metrics(config.metrics, config.input_size, params_m=cost.total.params_m),
             "cost": {"params_m": round(cost.total.params_m, 6), "gmacs": round(cost.total.gmacs, 6)},
             "files": {},
         }
@@ -255,14 +266,20 @@ def _output(value: onnx.ValueInfoProto) -> dict[str, Any]:
 def _training(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the run recorded about itself, without the architecture and without paths of the machine."""
     kept = {name: value for name, value in record.items() if name not in {"preset", "schema_version"}}
-    if isinstance(kept.get("data"), str):
-        kept["data"] = Path(kept["data"]).name
-    return kept
+    return kept | {name: Path(kept[name]).name for name in ("data", "weights") if isinstance(kept.get(name), str)}
 
 
 def _refuse_other_content(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and ((out / CARD_FILE).is_file() or not any(out.iterdir()))):
+    """A bundle is replaced as a whole, so nothing else may lie in its folder."""
+    if not out.exists():
+        return
+    found = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if not out.is_dir() or (found and CARD_FILE not in found):
         raise OutputError(out, "something that is not a bundle is there", "choose another folder")
+    if others := set(found) - {CARD_FILE, *BUNDLE_FILES}:
+        raise OutputError(
+            out, f"{', '.join(sorted(others)[:3])} lies beside the bundle", "move it away, or choose another folder"
+        )
 
 
 def _replace(aside: Path, out: Path) -> None:
@@ -271,5 +288,10 @@ def _replace(aside: Path, out: Path) -> None:
     with output_errors(out):
         if out.exists():
             out.replace(old)
-        aside.replace(out)
+        try:
+            aside.replace(out)
+        except BaseException:
+            if old.exists():
+                old.replace(out)
+            raise
         shutil.rmtree(old, ignore_errors=True)

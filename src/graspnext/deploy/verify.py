@@ -87,7 +87,7 @@ class Fault:
     precision: str
     task: str
     gate: str
-    """`ap_drop`, `near_ties`, or a quantity of `agreement.differences`."""
+    """`ap_drop`, `near_ties`, `not_finite`, or a quantity of `agreement.differences`."""
     frame: str
     """The frame that is furthest from the trained network in this."""
     layer: str
@@ -120,6 +120,8 @@ class Verification:
     """`<runtime> <precision>` -> `differences`, `near_ties` (frames), `metrics`, `drops` (points) and
     `drop_errors` (their standard errors) by task."""
     faults: list[Fault]
+    ungated: list[str]
+    """Those of `results` without a gate: what is not fp32 is judged by its metrics, and these need labels."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and for the card; what is no number is None."""
@@ -168,15 +170,24 @@ def verify_bundle(
     forms = _open_forms(opened, config)
     trained = Reference(frames)
     ledgers = {form.label: Ledger(frames, config.tolerance) for form in forms}
+    senseless: dict[str, Fault] = {}
     for index in watch(range(len(frames)), len(frames)):
         image, view = frames.read(index)
         expected = reference_outputs(pipeline, image)
         trained.add(view, expected)
         for form in forms:
-            ledgers[form.label].compare(view, expected, form.run(image))
+            outputs = form.run(image)
+            ledgers[form.label].compare(view, expected, outputs)
+            for name, values in outputs.items():
+                if count := int(np.count_nonzero(~np.isfinite(values))):
+                    fault = Fault(
+                        form.runtime, form.precision, name, "not_finite", frames.names[index], "", "", count, 0
+                    )
+                    senseless.setdefault(form.label, fault)
     inspector = Inspector(opened.model, pipeline, num_threads=config.num_threads)
     judge = _Judge(inspector, pipeline, frames, config)
-    faults = [fault for form in forms for fault in judge.faults(form, ledgers[form.label], trained)]
+    faults = list(senseless.values())
+    faults += [fault for form in forms for fault in judge.faults(form, ledgers[form.label], trained)]
     return Verification(
         frames=len(frames),
         about=frames.about,
@@ -184,6 +195,7 @@ def verify_bundle(
         reference=trained.metrics(),
         results={label: ledger.to_dict(trained) for label, ledger in ledgers.items()},
         faults=faults,
+        ungated=[form.label for form in forms if form.precision != "fp32" and not frames.labelled],
     )
 
 

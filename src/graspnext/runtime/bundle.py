@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -106,7 +107,9 @@ def _refused(path: Path) -> Iterator[None]:
 def _read_card(path: Path, *, links: bool) -> Card:
     content = _read(path, MAX_CARD_BYTES, links=links)
     try:
-        values = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        values = json.loads(
+            content.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
         json.dumps(values, ensure_ascii=False).encode()  # half a character could not be printed later
     except (ValueError, RecursionError) as error:
         raise BundleError(path, f"not JSON ({error})", _AGAIN) from error
@@ -145,6 +148,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 def _depth(values: object) -> int:

@@ -44,11 +44,34 @@ def read_depth(path: str | Path, *, unit_m: float | None = None) -> Float32Array
     unit = unit_m if unit_m is not None else UNIT_M if is_whole else 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         depth_m = (values.astype(np.float64) * unit).astype(np.float32)
-    depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = 0
+    depth_m = _known(depth_m)
     if values.dtype.itemsize == 2 and is_whole:
         depth_m[values == MISSING_VALUE] = 0
-    _check_range(path, depth_m, unit)
+    advice = "give the unit of the file with --depth-unit-m: 0.001 for millimetres, 0.0001 for tenths of them"
+    _check_range(path, depth_m, advice, said=f" with units of {unit:g} m")
     return depth_m
+
+
+def checked_depth(source: str, depth_m: Values) -> Float32Array:
+    """Depth from a program's own hands as (H, W) float32 metres, 0 = missing.
+
+    Args:
+        source: What the image is called in messages.
+        depth_m: (H, W) floating point, metres; what is not finite or not above 0 is missing.
+
+    Raises:
+        InputImageError: It is no such array, or lies wholly outside 0.01 to 50 m.
+    """
+    values = np.asarray(depth_m)
+    if values.dtype.kind != "f":
+        raise InputImageError(source, f"depth of {values.dtype}", "give metres as floats: counts times their unit")
+    known = _known(values.astype(np.float32))
+    _check_range(source, known, "give metres")
+    return known
+
+
+def _known(depth_m: Float32Array) -> Float32Array:
+    return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
 
 
 def depth_at(depth_m: Float32Array, u: float, v: float) -> float | None:
@@ -104,11 +127,10 @@ def _npy(path: Path) -> Values:
     return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
 
 
-def _check_range(path: Path, depth_m: Float32Array, unit_m: float) -> None:
+def _check_range(source: str | Path, depth_m: Float32Array, advice: str, *, said: str = "") -> None:
     measured = depth_m[depth_m > 0]
     if not measured.size or (measured.min() <= FARTHEST_M and measured.max() >= NEAREST_M):
         return
     where = f"beyond {FARTHEST_M:.0f} m" if measured.min() > FARTHEST_M else f"nearer than {NEAREST_M} m"
-    what = f"all depth is {where} (the median is {np.median(measured):.4g} m with units of {unit_m:g} m)"
-    advice = "give the unit of the file with --depth-unit-m: 0.001 for millimetres, 0.0001 for tenths of them"
-    raise InputImageError(path, what, advice)
+    what = f"all depth is {where} (the median is {np.median(measured):.4g} m{said})"
+    raise InputImageError(source, what, advice)

@@ -73,6 +73,11 @@ def read_image(path: str | Path) -> UInt8Array:
         raise _damaged(path, error) from error
 
 
+def is_turned(path: Path) -> bool:
+    """Whether the camera asks for the picture to be turned or mirrored, as `read_image` does."""
+    return load_picture(path).getexif().get(_ORIENTATION_TAG, 1) in _TURNS
+
+
 def load_picture(path: Path) -> Image.Image:
     """The picture in a file as it is stored: any mode, not turned.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from graspnext.errors import ConfigError, MissingDependencyError
+from graspnext.errors import BundleError, ConfigError, MissingDependencyError
 from graspnext.geometry.predictions import OUTPUT_NAMES
 from graspnext.runtime.backend import Backend
 from graspnext.runtime.bundle import Bundle
@@ -184,7 +184,12 @@ class OpenVinoBackend(Backend):
     def of_bundle(cls, bundle: Bundle, **options: Any) -> OpenVinoBackend:
         """See `Backend.of_bundle`; in the form and the precision that the bundle was made for."""
         model, weights = bundle.ir or (bundle.model, b"")
-        return cls(model, weights=weights, **{"precision": bundle.card.precision, **options})
+        try:
+            return cls(model, weights=weights, **{"precision": bundle.card.precision, **options})
+        except ConfigError as error:
+            if "precision" in options or bundle.card.precision != "int8":
+                raise
+            raise BundleError(bundle.path, f"its card says int8, but {error}", "export the run again") from error
 
     def run(self, image: UInt8Array) -> dict[str, npt.NDArray[Any]]:
         """See `Backend.run`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,6 +14,7 @@ from graspnext.geometry.predictions import wrap
 from graspnext.runtime.backend import open_backend
 from graspnext.runtime.bundle import default_bundle, is_shipped, open_bundle
 from graspnext.runtime.card import Card
+from graspnext.runtime.depth import checked_depth
 from graspnext.runtime.images import MAX_PIXELS, read_image
 from graspnext.runtime.prediction import Prediction
 from graspnext.runtime.safety.checked_run import checked_run
@@ -129,10 +131,13 @@ def _frame(source: Source) -> Frame:
         return Frame(read_image(source), source=str(source))
     frame = source if isinstance(source, Frame) else Frame(source)
     _check_image(frame.image, frame.source)
-    if frame.depth_m is not None and np.shape(frame.depth_m) != frame.image.shape[:2]:
-        problem = f"depth {np.shape(frame.depth_m)} for an image {frame.image.shape[:2]}"
+    if frame.depth_m is None:
+        return frame
+    depth_m = checked_depth(frame.source or "image", frame.depth_m)
+    if depth_m.shape != frame.image.shape[:2]:
+        problem = f"depth {depth_m.shape} for an image {frame.image.shape[:2]}"
         raise InputImageError(frame.source or "image", problem, "align depth to the image, pixel for pixel")
-    return frame
+    return replace(frame, depth_m=depth_m)
 
 
 def _check_image(image: UInt8Array, source: str) -> None:

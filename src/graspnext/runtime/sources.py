@@ -18,7 +18,7 @@ from typing import Literal
 from graspnext.errors import ConfigError, GraspNextError, InputImageError, NoSourcesError
 from graspnext.runtime.depth import read_depth
 from graspnext.runtime.frames import SourceFrame
-from graspnext.runtime.images import SUFFIXES, read_head, read_image
+from graspnext.runtime.images import SUFFIXES, is_turned, read_head, read_image
 from graspnext.runtime.live import LiveQueue
 from graspnext.runtime.pairs import DepthNames
 from graspnext.runtime.video import HEAD_BYTES, VIDEO_SUFFIXES, has_video_head, read_camera, read_video
@@ -248,6 +248,9 @@ def _read_picture(path: Path, names: DepthNames | None) -> SourceFrame:
     if not depth_path.exists():
         what = f"its depth file {depth_path} is not there ({{stem}} is '{names.stem_of(path)}')"
         raise InputImageError(path, what, "record it, or check --depth and --rgb against the names of the files")
+    if is_turned(path):
+        what = "its EXIF data ask for it to be turned, and its depth cannot say the same"
+        raise InputImageError(path, what, "save both as the camera stores them, without EXIF orientation")
     depth_m = read_depth(depth_path, unit_m=names.unit_m)
     if depth_m.shape != image.shape[:2]:
         (rows, columns), (height, width) = depth_m.shape, image.shape[:2]

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,7 +153,7 @@ def generate(
         with closing(_results(tasks, config)) as results:
             for result in watch(results, len(tasks)):
                 report.add(result, folder.add(result))
-                _check_share(report)
+                _check_share(report, folder.failed)
     report.wall_s = time.perf_counter() - start
     return report
 
@@ -169,8 +169,12 @@ def _results(tasks: list[SceneTask], config: GenerateConfig) -> Generator[SceneR
         yield from run_tasks(make_files, tasks, workers=workers, renew_after=config.renew_after)
 
 
-def _check_share(report: GenerateReport) -> None:
+def _check_share(report: GenerateReport, failed: Mapping[int, list[str]]) -> None:
     """Stop a run that mostly fails.
+
+    Args:
+        report: Of this run.
+        failed: What each failed scene was refused for, those of earlier runs included.
 
     Raises:
         SceneError: It does.
@@ -178,8 +182,9 @@ def _check_share(report: GenerateReport) -> None:
     total = report.scenes + report.kept + report.failed
     if total < FAILED_SHARE_FROM or report.failed_share <= MAX_FAILED_SHARE:
         return
-    reason, times = report.refused.most_common(1)[0]
+    reasons = Counter(_NUMBER.sub("#", problem) for problems in failed.values() for problem in problems)
+    often = [f", most often ({times} attempts) because: {reason}" for reason, times in reasons.most_common(1)]
     raise SceneError(
-        f"{report.failed} of {total} scenes failed, most often ({times} attempts) because: {reason}; "
-        "change the recipe: fewer or smaller parts, or larger containers"
+        f"{report.failed} of {total} scenes failed{''.join(often)}; "
+        "change the recipe (fewer or smaller parts, or larger containers), and choose another folder"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import write_tiny_dataset
 from tests.data.foreign.coco_files import write_set
 from tests.data.foreign.metagraspnet_files import small_pile
 
@@ -78,6 +79,29 @@ def test_only_the_hidden_mask_is_given(tmp_path: Path) -> None:
     source = CocoAmodal(path, CocoAmodalOptions())
     (view,) = source.views(source.scenes()[0], Account())
     np.testing.assert_array_equal(view.labels.instance_ids, small_pile().ids)
+
+
+def test_one_bad_annotation_costs_its_picture_alone(tmp_path: Path) -> None:
+    path = write_set(tmp_path, {"1": small_pile(), "2": small_pile(1), "3": small_pile(2)})
+    content = json.loads(path.read_text())
+    content["annotations"][0]["occluded_rate"] = float("nan")
+    del content["annotations"][5]["segmentation"]
+    path.write_text(json.dumps(content))
+    report = convert(CocoAmodal(path, CocoAmodalOptions()), tmp_path / "out")
+    assert (report.views, report.refused_views) == (1, 2)
+    assert [fault.field for fault in report.refused] == ["annotations[0].occluded_rate", "annotations[5].segmentation"]
+
+
+def test_crowds_and_ignored_instances_stay_so(tmp_path: Path) -> None:
+    path = write_set(tmp_path, {"1": small_pile()})
+    content = json.loads(path.read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    content["annotations"][1]["ignore"] = True
+    content["annotations"][2]["ignore"] = False
+    path.write_text(json.dumps(content))
+    source = CocoAmodal(path, CocoAmodalOptions(min_visible_px=10**6))
+    (view,) = source.views(source.scenes()[0], Account())
+    assert [one.ignore for one in view.labels.instances] == [True, True, False, True]
 
 
 def test_labels_that_disagree_are_noted_or_refused(tmp_path: Path) -> None:
@@ -174,8 +198,7 @@ def test_our_export_reads_back(tiny_dataset: Path, tmp_path: Path) -> None:
     assert export_coco_amodal(ours, tmp_path / "coco") == 20
     with pytest.raises(OutputError, match="not empty"):
         export_coco_amodal(ours, tmp_path / "coco")
-    options = CocoAmodalOptions(depth_unit_m=1e-4, min_visible_px=12)
-    report = convert(CocoAmodal(tmp_path / "coco", options), tmp_path / "back")
+    report = convert(CocoAmodal(tmp_path / "coco", CocoAmodalOptions(depth_unit_m=1e-4)), tmp_path / "back")
     assert (report.scenes, report.views, report.refused, report.notes) == (10, 20, [], [])
     assert check_dataset(tmp_path / "back") == []
     back = Dataset(tmp_path / "back")
@@ -191,6 +214,18 @@ def test_our_export_reads_back(tiny_dataset: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(x.amodal_mask, y.amodal_mask)
             np.testing.assert_allclose(x.center_of_mass, y.center_of_mass, atol=1e-3)
             assert (x.part, x.layer, x.ignore, x.occluded) == (y.part, y.layer, y.ignore, y.occluded)
+
+
+def test_centres_that_are_known_roughly_are_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "bins"
+    write_tiny_dataset(folder, scenes=3)
+    for path in folder.glob("scenes/*/*_labels.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"approximate": ["center_of_mass"]}))
+    dataset = Dataset(folder)
+    assert all("center_of_mass" in dataset.read(entry).labels.approximate for entry in dataset.entries)
+    export_coco_amodal(dataset, tmp_path / "coco")
+    content = json.loads((tmp_path / "coco/annotations/train.json").read_text())
+    assert content["annotations"] and all(one["center_of_mass"] is None for one in content["annotations"])
 
 
 def test_the_exported_annotations_suit_pycocotools(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_what_is_written_is_clean(converted: Path) -> None:
         "scene14": "test",
     }
     assert [entry.view for entry in dataset.entries if entry.scene == "scene12"] == [0]
+
+
+def test_another_set_of_the_same_names_is_not_gone_on_with(converted: Path, source: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "bins", tmp_path / "other"
+    shutil.copytree(converted, out)
+    shutil.copytree(source, other)
+    before = digest(out)
+    with pytest.raises(OutputError, match="made from metagraspnet"):
+        convert(mgn(other), out, resume=True)
+    assert digest(out) == before
+
+
+@pytest.mark.parametrize("inside", [".", "ours", "data_ifl_0/scene10"])
+def test_nothing_is_written_into_the_set(source: Path, inside: str) -> None:
+    before = digest(source)
+    for resume in (False, True):
+        with pytest.raises(OutputError, match="only read"):
+            convert(mgn(source), source / inside, resume=resume)
+    assert digest(source) == before
 
 
 def test_workers_change_nothing(converted: Path, source: Path, tmp_path: Path) -> None:

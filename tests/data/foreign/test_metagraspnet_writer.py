@@ -125,6 +125,33 @@ def test_unknown_labels_are_not_invented(tmp_path: Path, tiny_view: Callable[...
         write_view(tmp_path, blind, MetaGraspNetExport(), {})
 
 
+def test_centres_that_are_known_roughly_are_not_written_as_true_ones(
+    tmp_path: Path, tiny_view: Callable[..., View]
+) -> None:
+    view = tiny_view("a", 0, size=96, num_parts=4, rng=np.random.default_rng(1))
+    rough = dataclasses.replace(view.labels, approximate=frozenset({"center_of_mass"}))
+    for labels, written in ((view.labels, True), (rough, False)):
+        write_view(tmp_path, dataclasses.replace(view, labels=labels), MetaGraspNetExport(), {})
+        with h5py.File(tmp_path / "0_scene.hdf5") as file:
+            assert ("center_of_mass_relative_to_camera" in file["keypts/com"]) == written
+
+
+def test_kinds_of_parts_have_lasting_numbers(tmp_path: Path, tiny_view: Callable[..., View]) -> None:
+    """Parts of our families are numbered anew in each scene, so the family is the kind; MetaGraspNet's numbers stay."""
+    view = tiny_view("a", 0, size=96, num_parts=4, rng=np.random.default_rng(1))
+    names = [("carton-00", "carton"), ("carton-01", "carton"), ("ifl_064", "ifl_064"), ("bolt-m8", "bolt-m8")]
+    instances = tuple(
+        dataclasses.replace(one, part=part, family=family)
+        for one, (part, family) in zip(view.labels.instances, names, strict=True)
+    )
+    categories: dict[str, int] = {}
+    named = dataclasses.replace(view, labels=dataclasses.replace(view.labels, instances=instances))
+    write_view(tmp_path, named, MetaGraspNetExport(), categories)
+    assert categories == {"carton": 1, "ifl_064": 64, "bolt-m8": 3}
+    with h5py.File(tmp_path / "0_scene.hdf5") as file:
+        assert file["objects/categories"][()].tolist() == [1, 1, 64, 3]
+
+
 def test_numbers_of_scenes() -> None:
     assert scene_numbers(["000012", "000003"]) == {"000012": 12, "000003": 3}
     assert scene_numbers(["scene7", "scene07"]) == {"scene7": 0, "scene07": 1}

@@ -128,6 +128,9 @@ def test_blur_keeps_light_and_place() -> None:
     light, x, y, wide, high = shape(taken(dot, CLEAN, defocus=(0.003, 0.003)))  # 0.6 px
     assert light == pytest.approx(total, rel=0.02) and (x, y) == pytest.approx((u, v), abs=0.02)
     assert wide - spread == pytest.approx(0.36, abs=0.1) and high - spread == pytest.approx(0.36, abs=0.1)
+    light, x, y, wide, high = shape(taken(dot, CLEAN, defocus=(0.015, 0.015)))  # 3 px
+    assert light == pytest.approx(total, rel=0.03) and (x, y) == pytest.approx((u, v), abs=0.05)
+    assert wide - spread == pytest.approx(9, rel=0.1) and high - spread == pytest.approx(9, rel=0.1)
 
 
 def test_sharpening_overshoots_at_edges_alone() -> None:

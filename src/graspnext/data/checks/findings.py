@@ -11,7 +11,7 @@ from graspnext.data.faults import DatasetFaultError, Fault
 
 MEND = "mend the field, or make the scene again"
 REMAKE = "make the scene again, or delete its folder and its lines in manifest.jsonl"
-RESUME = "let `graspnext world make --resume` finish the dataset"
+RESUME = "let the command that made the dataset finish it, with --resume"
 
 Result = TypeVar("Result")
 

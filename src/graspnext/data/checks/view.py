@@ -14,7 +14,7 @@ from graspnext.data import reader
 from graspnext.data.checks.findings import MEND, REMAKE, Findings
 from graspnext.data.checks.instances import check_instances, check_rigid
 from graspnext.data.checks.maps import Maps, check_maps
-from graspnext.data.difficulty import difficulty_of_rate
+from graspnext.data.difficulty import difficulty_of_rates
 from graspnext.data.format import CameraRecord, DatasetInfo, ManifestEntry, ViewLabels, hash_of
 from graspnext.data.record_files import parse_record, read_bytes
 from graspnext.types import UInt8Array
@@ -124,8 +124,7 @@ def _camera(findings: Findings, file: str, labels: ViewLabels) -> None:
 
 
 def _difficulty(findings: Findings, entry: ManifestEntry, labels: ViewLabels) -> None:
-    rates = [record.occluded_rate for record in labels.instances]
-    level = difficulty_of_rate(sum(rates) / len(rates)) if rates else 1
+    level = difficulty_of_rates([record.occluded_rate for record in labels.instances])
     if entry.difficulty not in {None, level}:
         problem = f"view {entry.view} of scene {entry.scene} is said to be of level {entry.difficulty}, it is {level}"
         findings.say("manifest.jsonl", "difficulty", problem)

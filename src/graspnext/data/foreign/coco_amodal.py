@@ -75,6 +75,15 @@ class AnnotationEntry(_Foreign):
     """u px, v px, z m, in files that we exported."""
     layer: int | None = Field(default=None, ge=0, le=10000)
     """In files that we exported."""
+    iscrowd: bool = False
+    """A region of many: neither right nor wrong, as `ignore` says."""
+    ignore: bool | None = None
+    """In files that we exported."""
+
+    @property
+    def ignored(self) -> bool | None:
+        """Whether it carries `ignore`; None when the file does not say."""
+        return True if self.iscrowd else self.ignore
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,8 @@ class _Picture:
     """One picture with its annotations, as a scene's content holds them."""
 
     image: ImageEntry
-    annotations: tuple[AnnotationEntry, ...]
+    annotations: tuple[tuple[int, Any], ...]
+    """Place in the file's list, and what stands there: read with the picture, which alone a bad one then costs."""
     file: str
     """Of the annotations."""
 
@@ -209,13 +219,13 @@ class CocoAmodal:
             images.setdefault(image.file_name, image)
             if name_of.setdefault(image.id, image.file_name) != image.file_name:
                 raise fault(root, file, f"images[{index}].id", f"id {image.id} is that of {name_of[image.id]} too")
-        found: dict[str, dict[str, AnnotationEntry]] = {name: {} for name in images}
+        found: dict[str, dict[str, tuple[int, Any]]] = {name: {} for name in images}
         for index, entry in enumerate(content["annotations"]):
-            one = parse(AnnotationEntry, entry, root, file, f"annotations[{index}]")
-            if one.image_id not in name_of:
-                raise fault(root, file, f"annotations[{index}].image_id", f"no image has the id {one.image_id}")
-            key = f"#{index}" if one.id is None else str(one.id)
-            found[name_of[one.image_id]].setdefault(key, one)
+            image_id = entry.get("image_id") if isinstance(entry, dict) else None
+            if not isinstance(image_id, int | str) or image_id not in name_of:
+                raise fault(root, file, f"annotations[{index}].image_id", f"no image has the id {image_id}")
+            key = f"#{index}" if entry.get("id") is None else str(entry["id"])
+            found[name_of[image_id]].setdefault(key, (index, entry))
         return [_Picture(image, tuple(found[name].values()), file) for name, image in images.items()]
 
     def _scene_of(self, file_name: str) -> str:
@@ -240,8 +250,12 @@ class CocoAmodal:
     def _view(self, scene_id: str, number: int, picture: _Picture, notes: list[Fault]) -> View:
         image = read_rgb(*self._place(picture.image.file_name))
         size = image.shape[:2]
-        pairs = list(self._pairs(picture, (size[0], size[1]), notes))
-        listed = dict(enumerate(picture.annotations, start=1))
+        annotations = [
+            parse(AnnotationEntry, entry, self.root, picture.file, f"annotations[{index}]")
+            for index, entry in picture.annotations
+        ]
+        listed: dict[int, AnnotationEntry] = dict(enumerate(annotations, start=1))
+        pairs = list(self._pairs(picture, listed, (size[0], size[1]), notes))
         longer = float(max(size))
         known = picture.image.intrinsics
         if known and not min(known[:2]) > 0:
@@ -260,6 +274,7 @@ class CocoAmodal:
             poses={},
             layer_of={k: one.layer for k, one in listed.items() if one.layer is not None},
             min_visible_px=self.options.min_visible_px,
+            ignored={k: one.ignored for k, one in listed.items() if one.ignored is not None},
         )
         labels = Labels(
             instances,
@@ -281,9 +296,11 @@ class CocoAmodal:
             raise fault(root, file, "", f"the depth is {counts.shape[1]} x {counts.shape[0]} px, its picture is not")
         return counts * np.float32(unit)
 
-    def _pairs(self, picture: _Picture, size: tuple[int, int], notes: list[Fault]) -> Iterator[MaskPair]:
+    def _pairs(
+        self, picture: _Picture, listed: dict[int, AnnotationEntry], size: tuple[int, int], notes: list[Fault]
+    ) -> Iterator[MaskPair]:
         taken = np.zeros(size, dtype=np.bool_)
-        for number, one in enumerate(picture.annotations, start=1):
+        for number, one in listed.items():
             where = f"{picture.image.file_name}: annotation {number if one.id is None else one.id}"
 
             def mask(key: str, content: Any, where: str = where) -> BoolArray:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graspnext.data.foreign.instances import lasting_name
 from graspnext.data.format import SCENES_DIR, ManifestEntry
 from graspnext.data.reader import Dataset, files_of
 from graspnext.data.record_files import read_bytes
@@ -61,9 +62,10 @@ def export_coco_amodal(dataset: Dataset, out: Path, *, watch: Watch = lambda ent
         content = files.setdefault(entry.split, {"images": [], "annotations": []})
         content["images"].append(image)
         for one in view.labels.instances:
-            category = categories.setdefault(one.part, len(categories) + 1)
+            category = categories.setdefault(lasting_name(one), len(categories) + 1)
             heading = {"id": len(content["annotations"]) + 1, "image_id": number, "category_id": category}
-            content["annotations"].append(heading | annotation_of(one))
+            exact = "center_of_mass" not in view.labels.approximate
+            content["annotations"].append(heading | annotation_of(one, with_center=exact))
     listed = [{"id": number, "name": name} for name, number in categories.items()]
     info = {"description": f"exported from {dataset.info.generator}", "depth_unit_m": 1e-4, "source": SCENES_DIR}
     for split, content in files.items():
@@ -74,9 +76,9 @@ def export_coco_amodal(dataset: Dataset, out: Path, *, watch: Watch = lambda ent
 _MEND = "make the scene again"
 
 
-def annotation_of(one: Instance) -> dict[str, Any]:
-    """One instance by the keys of amodal COCO sets; boxes are xywh px."""
-    known = bool(np.isfinite(one.center_of_mass).all())
+def annotation_of(one: Instance, *, with_center: bool = True) -> dict[str, Any]:
+    """One instance by the keys of amodal COCO sets; boxes are xywh px. Its centre of mass is left out if asked to."""
+    known = with_center and bool(np.isfinite(one.center_of_mass).all())
     return {
         "bbox": boxes.to_xywh(one.amodal_box).astype(float).tolist(),
         "visible_bbox": boxes.to_xywh(one.visible_box).astype(float).tolist(),

@@ -93,7 +93,8 @@ def convert(
         source: The set; nothing is written there.
         out: Folder of the dataset; must not exist or be empty, unless resumed.
         limit: At most so many scenes, the first ones; all when None.
-        resume: Keep the whole scenes of an earlier run from the same source with the same options.
+        resume: Keep the whole scenes of an earlier run from the same source (known by its folder's name) with the
+            same options.
         run: How tasks are run.
         watch: Passes outcomes on, given them and their number: the place for a progress bar.
 
@@ -102,11 +103,13 @@ def convert(
 
     Raises:
         DatasetError: The set cannot be read at all, or not one view of it.
-        OutputError: The folder is in use, was made otherwise, or cannot be written.
+        OutputError: The folder is in use, was made otherwise, lies in the set's own, or cannot be written.
         ConfigError: The limit is below 1.
     """
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "at least 1")
+    if out.resolve().is_relative_to(source.root.resolve()):
+        raise OutputError(out, f"it lies in {source.root}, which is only read", "choose another folder")
     scenes = source.scenes()
     with _Folder(source, out, scenes, resume=resume) as folder:
         report = ConvertReport(kept=len(folder.done))
@@ -183,7 +186,7 @@ class _Folder:
         self._failed: dict[str, list[str]] = {}
         self._storing: str | None = None
         self._splits = {scene.id: scene.split for scene in scenes}
-        recipe = source.settings()
+        recipe = {"source": source.root.resolve().name, **source.settings()}
         self._check(source, recipe, resume=resume)  # before anything is made
         self.size = source.image_size(scenes)
         self._info = DatasetInfo(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -73,6 +75,11 @@ def coverage(pairs: Sequence[MaskPair]) -> Float64Array:
     return shares
 
 
+def lasting_name(one: Instance) -> str:
+    """What a part is called in all scenes: parts of our own families are drawn, and numbered, anew in each."""
+    return one.family if re.fullmatch(rf"{re.escape(one.family)}-\d+", one.part) else one.part
+
+
 def to_instances(
     pairs: Sequence[MaskPair],
     *,
@@ -80,6 +87,7 @@ def to_instances(
     poses: dict[int, Float64Array],
     layer_of: dict[int, int],
     min_visible_px: int,
+    ignored: Mapping[int, bool] = MappingProxyType({}),
 ) -> tuple[Instance, ...]:
     """Instances with all that follows from their masks.
 
@@ -89,6 +97,7 @@ def to_instances(
         poses: Id -> T_camera_part (4, 4), where it is known.
         layer_of: Id -> layer, where something tells better than the masks.
         min_visible_px: Instances with fewer visible pixels carry `ignore`.
+        ignored: Id -> whether it carries `ignore`, where the set says so.
     """
     by_masks = layers(coverage(pairs))
     return tuple(
@@ -105,7 +114,7 @@ def to_instances(
             center_of_mass=centers.get(pair.id, UNKNOWN_POINT),
             layer=layer_of.get(pair.id, by_masks[index]),
             T_camera_part=poses.get(pair.id, UNKNOWN_POSE),
-            ignore=int(np.count_nonzero(pair.visible)) < min_visible_px,
+            ignore=ignored.get(pair.id, int(np.count_nonzero(pair.visible)) < min_visible_px),
         )
         for index, pair in enumerate(pairs)
     )

@@ -23,7 +23,7 @@ from PIL import Image
 
 from graspnext.data.foreign.grasp_poses import contact_poses
 from graspnext.data.foreign.hdf5 import import_h5py
-from graspnext.data.foreign.instances import MaskPair, coverage
+from graspnext.data.foreign.instances import MaskPair, coverage, lasting_name
 from graspnext.data.foreign.metagraspnet_layout import CM
 from graspnext.data.foreign.npz import Stack, write_npz
 from graspnext.data.foreign.suction import Surface, scatter
@@ -133,7 +133,7 @@ def write_view(folder: Path, view: View, config: MetaGraspNetExport, categories:
         folder: Of the scene; exists.
         view: Labelled.
         config: How it is written.
-        categories: Part -> number; parts that are not in it yet are added.
+        categories: Name of a kind of part (`lasting_name`) -> number; those that are not in it yet are added.
 
     Raises:
         OSError: A file cannot be written.
@@ -146,11 +146,11 @@ def write_view(folder: Path, view: View, config: MetaGraspNetExport, categories:
     ids = np.zeros(view.image.shape[:2], dtype=np.int32)  # 1 ... N without gaps
     for number, one in enumerate(instances, start=1):
         ids[one.visible_mask] = number
-        categories.setdefault(one.part, len(categories) + 1)
+        categories.setdefault(lasting_name(one), _number(lasting_name(one), categories))
     surface = Surface(view.camera, ids, labels.depth_m)
     Image.fromarray(np.ascontiguousarray(view.image)).save(folder / f"{v}_rgb.png", compress_level=1)
     Image.fromarray(_depth_picture(labels.depth_m)).save(folder / f"{v}_depth.png", compress_level=1)
-    numbers = np.array([0, *(categories[one.part] for one in instances)], dtype=np.int32)
+    numbers = np.array([0, *(categories[lasting_name(one)] for one in instances)], dtype=np.int32)
     rates = np.array([0, *(round(one.occluded_rate, 4) for one in instances)], dtype=np.float32)
     depth_cm = np.where(labels.depth_m > 0, labels.depth_m / CM, np.nan).astype(np.float32)
     masks = (one.amodal_mask for one in instances)
@@ -165,10 +165,16 @@ def write_view(folder: Path, view: View, config: MetaGraspNetExport, categories:
         },
     )
     (folder / f"{v}_camera_params.json").write_text(json.dumps(_camera(view.camera)) + "\n")
-    _write_hdf5(folder / f"{v}_scene.hdf5", view, surface, config, [categories[one.part] for one in instances])
+    _write_hdf5(folder / f"{v}_scene.hdf5", view, surface, config, [categories[lasting_name(one)] for one in instances])
     orders, table = _orders(instances, surface)
     (folder / f"{v}_order.json").write_text(json.dumps(orders) + "\n")
     (folder / f"{v}_order.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in table))
+
+
+def _number(name: str, categories: dict[str, int]) -> int:
+    """The number of a new kind of part: its own where it comes from the set, otherwise the next one."""
+    own = re.fullmatch(r"ifl_(\d{1,6})", name)
+    return int(own[1]) if own else len(categories) + 1
 
 
 def _depth_picture(depth_m: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -227,7 +233,7 @@ def _write_hdf5(path: Path, view: View, surface: Surface, config: MetaGraspNetEx
         arrays |= {f"{cup}/{name}_poses_relative_to_camera": contacts for name in ("suction", "contact")}
         arrays |= {f"{cup}/score_analytical": scores, f"{cup}/score_simulation": scores}
         arrays[f"{cup}/object_id"] = asset_ids[owners - 1]
-    arrays |= _center_arrays(instances, surface, config)
+    arrays |= _center_arrays(instances, surface, config, exact="center_of_mass" not in view.labels.approximate)
     content = io.BytesIO()
     with import_h5py().File(content, "w") as file:
         for name, values in sorted(arrays.items()):
@@ -241,8 +247,10 @@ def _centimetres(poses_m: Float64Array) -> Float64Array:
     return poses
 
 
-def _center_arrays(instances: list[Instance], surface: Surface, config: MetaGraspNetExport) -> dict[str, Any]:
-    """Key points by their nearness to the centre of mass, 0 to 1 on each part, and the centres themselves."""
+def _center_arrays(
+    instances: list[Instance], surface: Surface, config: MetaGraspNetExport, *, exact: bool
+) -> dict[str, Any]:
+    """Key points by their nearness to the centre of mass, 0 to 1 on each part, and the centres themselves if exact."""
     camera = surface.camera
     u, v, z = np.array([one.center_of_mass for one in instances], dtype=np.float64).reshape(-1, 3).T
     centers = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)  # (N, 3) m
@@ -261,7 +269,7 @@ def _center_arrays(instances: list[Instance], surface: Surface, config: MetaGras
         "keypts/com/keypts_relative_to_camera": np.column_stack([scores, points / CM]),
         "keypts/com/object_id": asset_ids[owners - 1] if len(owners) else np.zeros(0),
     }
-    if np.isfinite(centers).all():
+    if exact and np.isfinite(centers).all():  # rows belong to instances: all or none
         arrays["keypts/com/center_of_mass_relative_to_camera"] = centers / CM
     return arrays
 

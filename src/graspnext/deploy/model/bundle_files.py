@@ -44,7 +44,9 @@ def write_files(folder: Path, card: Card, model: bytes, extras: Extras) -> Card:
         contents[OPSET13_FILE] = to_opset13(onnx.load_model_from_string(model)).SerializeToString(deterministic=True)
     if extras.tensorrt:
         source = OPSET13_FILE if extras.opset13 else MODEL_FILE
-        contents[SCRIPT_FILE] = build_script(source, input_size=card.input_size).encode()
+        contents[SCRIPT_FILE] = build_script(
+            source, input_size=card.input_size, quantised=card.precision == "int8"
+        ).encode()
     records = {}
     for name, content in contents.items():
         write_bytes(folder / name, content)

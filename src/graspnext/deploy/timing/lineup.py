@@ -73,6 +73,9 @@ class BenchmarkConfig:
             )
         if not set(self.precisions) <= {precision for _, precision in FORMS} or not self.precisions:
             raise ConfigError("precision", self.precisions, "some of: fp32, bf16, int8")
+        if not self.forms:
+            able = ", ".join(f"{runtime}:{precision}" for runtime, precision in FORMS)
+            raise ConfigError("precision", self.precisions, f"one that a runtime here has, of {able}")
 
     @property
     def forms(self) -> list[Form]:

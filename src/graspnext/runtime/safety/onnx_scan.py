@@ -114,6 +114,8 @@ _ELEMENTS: dict[int, tuple[int, str]] = {
 }
 """Type of an element -> bytes in `raw_data`, and the field that may hold it instead."""
 _FLOATS = {_FLOAT: "f32", _HALF: "f16", _BFLOAT16: "bf16", _DOUBLE: "f64"}
+_NUMBERS = frozenset({"float_data", "double_data"})
+"""Stores whose numbers the reader has looked at."""
 _STORES = frozenset({"raw_data", *(store for _, store in _ELEMENTS.values())})
 
 
@@ -212,6 +214,8 @@ def _check_tensor(tensor: Message) -> None:
     found = _STORES & set(tensor)
     if not found <= {"raw_data", field} or len(found) > 1:
         raise RefusedModelError(f"{where} holds its elements in {', '.join(sorted(found))}")
+    if field in found and field not in _NUMBERS and tensor["data_type"] in _FLOATS:
+        raise RefusedModelError(f"{where} holds halves of a number in {field}")  # which nobody writes, nor checks
     there = len(tensor["raw_data"]) / size if "raw_data" in found else tensor.get(field, 0)
     if there != elements:
         raise RefusedModelError(f"{where} has {there:g} elements where its shape says {elements}")

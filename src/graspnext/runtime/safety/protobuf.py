@@ -1,7 +1,8 @@
 """Protocol-buffer messages read by a schema, strictly: what the schema does not name is refused.
 
 Real parsers skip fields that they do not know, take the last of several, and merge messages that come twice. A check
-that reads a file in another way than the parser behind it checks nothing, so here all of that is an error.
+that reads a file in another way than the parser behind it checks nothing, so here all of that is an error. So are
+infinity and NaN, wherever a number may stand.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graspnext.runtime.safety.model_limits import RefusedModelError, quoted
+from graspnext.runtime.safety.model_limits import EXPONENTS, RefusedModelError, check_finite, quoted
 
 Schema = Mapping[str, Mapping[int, tuple[str, str]]]
 """Message -> field number -> name and kind: int, float, double, text, bytes or the name of a message. A kind that ends
@@ -26,7 +27,8 @@ MAX_TEXT = 4_096
 _MAX_DEPTH = 16
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIRES = {"int": _VARINT, "count": _VARINT, "float": _FIXED32, "double": _FIXED64}
-_WIDTHS = {"float": 4, "double": 8}
+_WIDTHS = {"float": (4, "f32"), "double": (8, "f64")}
+"""Bytes of a number, and its name among `EXPONENTS`."""
 
 
 class Reader:
@@ -71,6 +73,8 @@ class Reader:
             return self._packed(where, kind, value)
         if kind == "int":
             return value
+        if kind in _WIDTHS:
+            check_finite(where, value, *EXPONENTS[_WIDTHS[kind][1]])
         if number:
             return 1
         if kind == "bytes":
@@ -80,9 +84,11 @@ class Reader:
     def _packed(self, where: str, kind: str, content: memoryview) -> Any:
         """Numbers one after another: their values, or only how many they are."""
         if kind in _WIDTHS:
-            if len(content) % _WIDTHS[kind]:
+            width, element = _WIDTHS[kind]
+            if len(content) % width:
                 raise RefusedModelError(f"{where} ends within a number")
-            return len(content) // _WIDTHS[kind]
+            check_finite(where, content, *EXPONENTS[element])
+            return len(content) // width
         if kind == "count":
             ends = np.frombuffer(content, dtype=np.uint8) < 128
             if len(content) and not ends[-1]:

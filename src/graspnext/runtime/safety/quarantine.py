@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -60,8 +61,13 @@ def try_bundle(bundle: Bundle, runtime: str, options: Mapping[str, Any], *, limi
         BundleError: The process reported an error, crashed, or went beyond its limits; or none can be started here.
     """
     limits = limits or Limits()
-    with tempfile.TemporaryFile() as task, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        _write_task(task, bundle, {"runtime": runtime, "options": dict(options), "limits": asdict(limits)})
+    with ExitStack() as stack:
+        try:
+            task, answer, log = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            _write_task(task, bundle, {"runtime": runtime, "options": dict(options), "limits": asdict(limits)})
+        except OSError as full:
+            problem = f"there is no place for files to try it with ({full.strerror or full})"
+            raise BundleError(bundle.path, problem, "give TMPDIR, or open it as trusted if it is your own") from full
         code = _run(bundle, limits, (task, answer, log))
         said, last = _read(answer), _read(log)
     if code == NOT_ITS_FAULT:
@@ -78,7 +84,7 @@ def _write_task(task: IO[bytes], bundle: Bundle, about: dict[str, Any]) -> None:
     """A line of JSON, then the contents of the files."""
     files = (bundle.model, *(bundle.ir or ()))
     about |= {"path": str(bundle.path), "card": bundle.card.model_dump(mode="json"), "sizes": [*map(len, files)]}
-    task.write(json.dumps(about).encode() + b"\n")
+    task.write(json.dumps(about, default=int).encode() + b"\n")  # whole numbers of numpy among the options
     task.writelines(files)
     task.seek(0)
 

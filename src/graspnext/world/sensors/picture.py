@@ -21,6 +21,8 @@ _LEVELS = 4096
 _NEUTRAL_K = 6500.0
 _RED, _GREEN, _BLUE = (np.float32(share) for share in (0.2126, 0.7152, 0.0722))
 """Shares in the luminance of linear light, Rec. 709."""
+_WIDEST_PASS_PX = 0.8
+"""Radius of blur that one pass of three pixels still draws as a bell; more takes more passes."""
 _STRIP = 48
 """Rows that are worked on at a time: they stay in a core's cache."""
 
@@ -95,12 +97,17 @@ def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rn
     shade = _vignette(image.shape[:2], sensor, between(*ranges.vignetting, rng=rng))
     noise = _noise(sensor, crop_scale(sensor, (height, image.shape[1])), size_between(*ranges.gain, rng=rng))
     taken = np.empty_like(image)
-    border = math.ceil(smear / 2) + 2
+    passes = max(1, math.ceil((blur / _WIDEST_PASS_PX) ** 2))
+    softer = blur**2 / 2 / passes
+    border = math.ceil(smear / 2) + 1 + passes
     padded = np.pad(image, ((border, border), (0, 0), (0, 0)), mode="edge")
     for top in range(0, height, _STRIP):
         bottom = min(top + _STRIP, height)
         light = _light(padded[top : bottom + 2 * border], mono=sensor.picture.mono)
-        light = _soften(_smear(light, *move), min(blur, 0.8) ** 2 / 2 - sharpen / 4)[border:-border]
+        light = _smear(light, *move)
+        for _ in range(passes - 1):
+            light = _soften(light, softer)
+        light = _soften(light, softer - sharpen / 4)[border:-border]
         light *= shade[top:bottom, :, None] * gains
         taken[top:bottom] = _to_srgb(_add_noise(light, *noise, rng=rng))
     quality = int(rng.integers(ranges.jpeg_quality[0], ranges.jpeg_quality[1] + 1))

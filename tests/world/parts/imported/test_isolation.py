@@ -40,8 +40,16 @@ def test_endless_computing_ends() -> None:
 
 def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "MEMORY_BYTES", 2**28)
-    with pytest.raises(MeshFileError, match="memory"):
+    with pytest.raises(LimitError, match="memory"):
         isolated(lambda: bytes(2**30))
+
+
+def test_what_nobody_foresaw_is_no_verdict_on_the_file() -> None:
+    def fail() -> bytes:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.raises(LimitError, match="can't start new thread"):
+        isolated(fail)
 
 
 def test_named_errors_keep_their_words() -> None:

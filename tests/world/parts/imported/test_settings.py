@@ -21,6 +21,16 @@ def faults(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
+def test_a_number_as_a_name_is_explained(tmp_path: Path) -> None:
+    assert "write it in quotes" in faults(tmp_path, "parts: {4711: {mass_kg: 1}}")
+
+
+def test_brackets_are_letters_like_others(tmp_path: Path) -> None:
+    (tmp_path / "parts.yaml").write_text("parts: {'rail [left].stl': {mass_kg: 1}}")
+    settings = read_settings(tmp_path, ["rail [left].stl", "rail l.stl"])
+    assert settings.of("rail [left].stl").mass_kg == 1 and settings.of("rail l.stl").mass_kg is None
+
+
 def test_no_file_and_an_empty_one_say_nothing(tmp_path: Path) -> None:
     assert read_settings(tmp_path, FILES).of("a.stl").model_dump(exclude_none=True) == {}
     (tmp_path / "parts.yaml").write_text("# nothing yet\n")

@@ -191,7 +191,7 @@ def _judge(
             if is_open(file, settings.of(file)):
                 longest[file] = float(shape.extents.max())
     folder = detect(longest, forced)
-    names = _names(files)
+    names = _names(list(keys))  # a drawing beside the mesh, which is not read, changes no name
     outcomes = []
     for file in files:
         if file in refusals:

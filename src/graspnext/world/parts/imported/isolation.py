@@ -25,7 +25,7 @@ _SIMPLER = "simplify the part, or export it in another format"
 
 
 class LimitError(MeshFileError):
-    """A crash or a limit, which another time or machine may not meet."""
+    """A crash, a limit or an error that nobody foresaw, which another time or machine may not meet."""
 
 
 def isolated(function: Callable[[], bytes], *, cpu_s: int = CPU_S, wall_s: float = WALL_S) -> bytes:
@@ -35,7 +35,7 @@ def isolated(function: Callable[[], bytes], *, cpu_s: int = CPU_S, wall_s: float
 
     Raises:
         MeshFileError: The function raised it.
-        LimitError: The child crashed, or went over a limit of time or memory.
+        LimitError: The child crashed, went over a limit of time or memory, or raised anything else.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -52,9 +52,9 @@ def isolated(function: Callable[[], bytes], *, cpu_s: int = CPU_S, wall_s: float
         raise LimitError(f"not ready after {wall_s:.0f} s", _SIMPLER)
     if answer[:1] == b"R":
         return answer[1:]
-    if answer[:1] == b"E":
+    if answer[:1] in (b"E", b"L"):
         problem, advice = json.loads(answer[1:])
-        raise MeshFileError(problem, advice)
+        raise (MeshFileError if answer[:1] == b"E" else LimitError)(problem, advice)
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     if number == signal.SIGXCPU:
         raise LimitError(f"not ready after {cpu_s} s of computing", _SIMPLER)
@@ -70,10 +70,10 @@ def _answer(function: Callable[[], bytes], writing: int, cpu_s: int) -> NoReturn
         except MeshFileError as error:
             answer = b"E" + json.dumps([error.problem, error.advice]).encode()
         except MemoryError:
-            answer = b"E" + json.dumps([f"it needs more than {MEMORY_BYTES >> 30} GB of memory", _SIMPLER]).encode()
+            answer = b"L" + json.dumps([f"it needs more than {MEMORY_BYTES >> 30} GB of memory", _SIMPLER]).encode()
         except Exception as error:  # noqa: BLE001 - a bad file never stops the others
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-            answer = b"E" + json.dumps([f"it could not be prepared ({reason})", _SIMPLER]).encode()
+            answer = b"L" + json.dumps([f"it could not be prepared ({reason})", _SIMPLER]).encode()
         view = memoryview(answer)
         while view:
             view = view[os.write(writing, view) :]

@@ -147,6 +147,14 @@ class Settings(_Strict):
     parts: dict[str, PartSettings] = Field(default_factory=dict)
     """File below the folder, with or without its suffix, or a pattern with * and ?; later entries overrule earlier."""
 
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _texts(cls, parts: object) -> object:
+        for name in parts if isinstance(parts, dict) else ():
+            if not isinstance(name, str):
+                raise ValueError(f"YAML takes the name {name} for no text; write it in quotes")
+        return parts
+
     def of(self, file: str) -> PartSettings:
         """What holds for one file."""
         found = self.defaults
@@ -157,6 +165,7 @@ class Settings(_Strict):
 
 
 def _matches(name: str, file: str) -> bool:
+    name = name.replace("[", "[[]")  # only * and ? are special
     return any(fnmatchcase(candidate, name) for candidate in (file, file.rpartition(".")[0]))
 
 
