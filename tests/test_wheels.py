@@ -112,7 +112,8 @@ def test_the_core_has_wheels(machine: str, python: str, constraints: Path | None
     limits = {"forbidden": script.FORBIDDEN, "max_mb": script.MAX_MB}
     requirements = script.core_requirements(ROOT / "pyproject.toml")
     report = script.check(script.Target(machine, python), requirements, constraints=constraints, limits=limits)
-    if any("connect" in fault.lower() or "retries" in fault.lower() for fault in report["faults"]):
+    unreachable = ["connect" in fault.lower() or "retries" in fault.lower() for fault in report["faults"]]
+    if unreachable and all(unreachable):
         pytest.skip(f"the package index cannot be reached: {report['faults'][0][:200]}")
     assert report["faults"] == []
     assert {"numpy", "openvino", "pillow", "pydantic"} <= {wheel["name"] for wheel in report["wheels"]}

@@ -9,6 +9,7 @@ import pytest
 from tests.deploy import tiny_run
 
 from graspnext.cli.main import main
+from graspnext.cli.verify import verdict
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_a_bundle_of_another_run_fails(
     words = ["verify", bundle, "--run", run, "--frames", 1, "--threads", 1, "--precision", "fp32"]
     assert main(list(map(str, words))) == 1
     printed = capsys.readouterr().out
-    assert "no labels: metrics were not measured" in printed
+    assert "no labels: metrics were not measured" in printed and "all gates hold" not in printed
     assert "openvino fp32: occlusion: occlusion is 0." in printed and "first layer of the file" in printed
 
 
@@ -80,3 +81,9 @@ def test_a_run_of_another_network_is_refused(
     (other / "card.json").write_text(json.dumps(card))
     assert main(["verify", str(other), "--run", str(run), "--frames", "1"]) == 2
     assert "not the network of" in capsys.readouterr().err
+
+
+def test_nobody_is_told_that_gates_hold_which_were_not_checked() -> None:
+    assert verdict([]) == "all gates hold"
+    said = verdict(["openvino bf16"])
+    assert "openvino bf16 none could be checked" in said and "--data" in said and "hold" not in said

@@ -183,16 +183,19 @@ def test_no_worker_outlives_a_killed_training(tiny_dataset: Path) -> None:
     assert not alive(worker)
 
 
-def test_what_goes_wrong_with_a_workers_batch_is_raised(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError, OSError, MemoryError])
+def test_what_goes_wrong_with_a_workers_batch_is_raised(
+    kind: type[Exception], tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such as memory that this process lacks: nobody waits for a batch that does not come."""
 
     def fail(*_: object) -> Batch:
-        raise RuntimeError("not enough memory")
+        raise kind("not enough memory")
 
     monkeypatch.setattr("graspnext.data.loader.collate", fail)
     before = children()
     batches = loader(tiny_dataset, workers=1).batches(0)
-    with pytest.raises(RuntimeError, match="not enough memory"):
+    with pytest.raises(kind, match="not enough memory"):
         next(iter(batches))
     assert children() <= before
 

@@ -16,6 +16,7 @@ import pytest
 from onnx import numpy_helper
 from tests.deploy import tiny_run
 
+from graspnext.deploy import verify
 from graspnext.deploy.comparison import divergence
 from graspnext.deploy.comparison.agreement import Tolerance
 from graspnext.deploy.frames import dataset_frames, drawn_frames
@@ -100,6 +101,35 @@ def test_a_changed_weight_is_named_by_task_frame_and_layer(bundle: Path, pipelin
     assert {fault.gate for fault in found.faults} >= {"score"}
     plain = found.to_dict()
     assert plain["ok"] is False and plain["faults"][0]["layer"] == layer and plain["reference"] == {}
+
+
+def test_forms_that_only_labels_can_judge(bundle: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without labels nothing is said of them but that they give numbers."""
+    open_forms = verify._open_forms
+
+    def run(form: Any, spoiled: set[int], calls: list[int]) -> Any:
+        def outputs(image: Any) -> Any:
+            found = dict(form.run(image))
+            calls.append(0)
+            return found | ({"suction": found["suction"] * np.nan} if len(calls) in spoiled else {})
+
+        return outputs
+
+    for spoiled in (set(), {2, 3}):
+        monkeypatch.setattr(
+            verify,
+            "_open_forms",
+            lambda *asked, bad=spoiled: [
+                replace(form, precision="int8", run=run(form, bad, [])) for form in open_forms(*asked)
+            ],
+        )
+        frames = drawn_frames(3, rng=np.random.default_rng(0))
+        found = verify_bundle(bundle, pipeline, frames, config=VerifyConfig(precisions=("fp32",)))
+        assert found.ungated == ["onnxruntime int8", "openvino int8"] == found.to_dict()["ungated"]
+        assert [(one.task, one.gate, one.frame) for one in found.faults] == (
+            [("suction", "not_finite", frames.names[1])] * 2 if spoiled else []
+        )
+        assert found.to_dict()["ok"] == (not spoiled)
 
 
 def test_a_drop_is_named_by_task_frame_and_layer(

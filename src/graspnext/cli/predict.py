@@ -14,7 +14,7 @@ import tyro
 
 from graspnext.cli.options import read_options
 from graspnext.cli.output import check_target, progress
-from graspnext.cli.predict_output import Outputs, OverlayKind, unique_names
+from graspnext.cli.predict_output import Outputs, OverlayKind, overlay_name, unique_names
 from graspnext.errors import BundleError, ConfigError, InputImageError, MissingDependencyError, OutputError
 from graspnext.files import make_folder
 from graspnext.runtime.frames import SourceFrame
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
     check_target(options.json)
     predictor = Predictor(options.model, runtime=options.runtime, trusted=options.trust)
     sources = find_sources(options.sources, config)
-    _spare(sources.found, options)
+    _refuse_overwriting(sources.found, options)
     make_folder(options.out)
     about: dict[str, Any] = {
         "model": predictor.card.name,
@@ -131,17 +131,17 @@ def main(arguments: Sequence[str]) -> int:
     return 2 if outputs.problems else 0
 
 
-def _spare(sources: Sequence[Source], options: Predict) -> None:
-    """See to it that no overlay is drawn over a source.
+def _refuse_overwriting(sources: Sequence[Source], options: Predict) -> None:
+    """See to it that no overlay takes the place of a source.
 
     Raises:
-        OutputError: One would be.
+        OutputError: One would.
     """
     if options.overlay_kind == "none":
         return
     files = {source.address.resolve() for source in sources if isinstance(source.address, Path)}
     for source, name in zip(sources, unique_names([source.stem for source in sources]), strict=True):
-        target = (options.out / f"{name}_overlay.{'mp4' if source.is_stream else 'png'}").resolve()
+        target = (options.out / overlay_name(name, source, options.overlay_kind)).resolve()
         if target in files:
             raise OutputError(target, f"the overlay of {source.label} would take its place", "choose another --out")
 

@@ -175,21 +175,27 @@ class Outputs:
         assert self._source is not None
         picture = prediction.overlay(frame.image)
         if self._source.is_stream and self._overlays == "video":
-            name = f"{self._name}_overlay.mp4"
+            name = overlay_name(self._name, self._source, self._overlays)
             if self._writer is None:
                 rate_hz = frame.rate_hz / self._source.config.every
                 self._writer = self._open.enter_context(VideoWriter(self._folder / name, rate_hz=rate_hz))
                 self._drawn["overlay video"] += 1
             self._writer.add(picture, time_s=frame.time_s if self._source.is_live else None)
             return name
+        name = overlay_name(self._name, self._source, self._overlays)
         if self._source.is_stream:
-            make_folder(self._folder / f"{self._name}_overlay")
-            name = f"{self._name}_overlay/{frame.index:06d}.png"
-        else:
-            name = f"{self._name}_overlay.png"
+            make_folder(self._folder / name)
+            name = f"{name}/{frame.index:06d}.png"
         _write_png(self._folder / name, picture)
         self._drawn["overlay"] += 1
         return name
+
+
+def overlay_name(name: str, source: Source, overlays: OverlayKind) -> str:
+    """File of a source's overlays, or folder of them, in the folder of a call; `name` is what its files begin with."""
+    if not source.is_stream:
+        return f"{name}_overlay.png"
+    return f"{name}_overlay.mp4" if overlays == "video" else f"{name}_overlay"
 
 
 def printable(text: str) -> str:

@@ -34,6 +34,11 @@ DECODING_ERRORS = (
 )
 """What the decoders of pictures, archives, HDF5 and JSON are known to raise on damaged files."""
 
+MEND = "mend the field, or make the scene again"
+REMAKE = "make the scene again, or delete its folder and its lines in manifest.jsonl"
+RESUME = "let the command that made the dataset finish it, with --resume"
+"""What to advise about our own datasets."""
+
 
 @dataclass(frozen=True, order=True)
 class Fault:

@@ -236,18 +236,25 @@ class _Worker:
         self._thread = threading.Thread(target=self._take_in, daemon=True)
         self._thread.start()
 
-    def _take_in(self) -> None:
+    def _receive(self, step: int) -> Batch | Exception | object | None:
+        """The next batch; None for an error that the worker met, an exception for one that was met here."""
         assert self.process.stdout is not None
+        try:
+            packed = pickle.load(self.process.stdout)
+        except (EOFError, pickle.UnpicklingError, OSError, ValueError):  # cut short when the worker dies
+            return _ENDED
+        except Exception as error:  # noqa: BLE001 - such as no memory left: who asks has to hear of it
+            return error
+        try:
+            return packed and collate([_unpack(parts) for parts in packed], self._task.numbers(step))
+        except Exception as error:  # noqa: BLE001 - the same
+            return error
+
+    def _take_in(self) -> None:
         result: Batch | Exception | object | None = None
         step = self._first
         while result is not _ENDED and not isinstance(result, Exception) and not self._closed.is_set():
-            try:
-                packed = pickle.load(self.process.stdout)
-                result = packed and collate([_unpack(parts) for parts in packed], self._task.numbers(step))
-            except (EOFError, pickle.UnpicklingError, OSError, ValueError):  # cut short when the worker dies
-                result = _ENDED
-            except Exception as error:  # noqa: BLE001 - such as torch out of memory: who asks has to hear of it
-                result = error
+            result = self._receive(step)
             step += self._task.config.workers
             while not self._closed.is_set():
                 try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from graspnext.data.faults import MEND, REMAKE, RESUME
 from graspnext.data.format import (
     DATASET_FILE,
     DEPTH_UNIT_M,
@@ -40,8 +41,6 @@ from graspnext.types import (
 )
 
 _NO_MASK: BoolArray = np.zeros((0, 0), dtype=np.bool_)
-_REMAKE = "make the scene again, or delete its folder and its lines in manifest.jsonl"
-_MEND = "mend the field, or make the scene again"
 
 
 class Dataset:
@@ -175,7 +174,7 @@ def manifest_lines(root: Path) -> list[tuple[int, bytes]]:
     Raises:
         DatasetError: The file is missing or unreadable.
     """
-    content = read_bytes(root, MANIFEST_FILE, "let the command that made the dataset finish it, with --resume")
+    content = read_bytes(root, MANIFEST_FILE, RESUME)
     return [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
 
 
@@ -195,10 +194,10 @@ def read_labels(root: Path, entry: ManifestEntry, size: tuple[int, int]) -> View
         DatasetError: It is missing or damaged.
     """
     file = files_of(entry)["labels"]
-    record = parse_record(ViewLabels, read_bytes(root, file, _REMAKE), root, file, _MEND)
+    record = parse_record(ViewLabels, read_bytes(root, file, REMAKE), root, file, MEND)
     found = (record.camera.height, record.camera.width)
     if found != size:
-        raise fault(root, file, "camera", f"the camera is {as_px(found)}, the dataset's views {as_px(size)}", _MEND)
+        raise fault(root, file, "camera", f"the camera is {as_px(found)}, the dataset's views {as_px(size)}", MEND)
     return record
 
 
@@ -249,7 +248,7 @@ def decode_instances(
     seen: set[int] = set()
     for index, record in enumerate(labels.instances):
         if record.id in seen:
-            raise fault(root, file, f"instances[{index}].id", f"id {record.id} stands twice in the view", _MEND)
+            raise fault(root, file, f"instances[{index}].id", f"id {record.id} stands twice in the view", MEND)
         seen.add(record.id)
         instance = _instance(record)
         if wanted is not None and not wanted(instance):
@@ -261,7 +260,7 @@ def decode_instances(
         instances.append(replace(instance, amodal_mask=amodal, visible_mask=visible))
         for key, box, mask in (("bbox", instance.amodal_box, amodal), ("visible_bbox", instance.visible_box, visible)):
             if np.count_nonzero(mask[window(box, size)]) != np.count_nonzero(mask):
-                raise fault(root, file, f"instances[{index}].{key}", "the box does not hold its mask", _MEND)
+                raise fault(root, file, f"instances[{index}].{key}", "the box does not hold its mask", MEND)
     return instances
 
 
@@ -280,11 +279,11 @@ def decode_mask(root: Path, file: str, field: str, rle: Rle, size: tuple[int, in
         DatasetError: Its size is not the view's, or its run lengths are malformed.
     """
     if rle.size != size:
-        raise fault(root, file, field, f"the mask is {as_px(rle.size)}, the view {as_px(size)}", _MEND)
+        raise fault(root, file, field, f"the mask is {as_px(rle.size)}, the view {as_px(size)}", MEND)
     try:
         return masks.decode(rle.size, rle.counts)
     except ValueError as error:
-        raise fault(root, file, field, str(error), _MEND) from error
+        raise fault(root, file, field, str(error), MEND) from error
 
 
 def camera_of(record: CameraRecord) -> Camera:
@@ -329,12 +328,12 @@ def _instance_ids(instances: list[Instance], size: tuple[int, int]) -> Int32Arra
 
 
 def _read_picture(root: Path, file: str, modes: tuple[str, ...], size: tuple[int, int]) -> Image.Image:
-    content = read_bytes(root, file, _REMAKE)
-    image = attempt(lambda: Image.open(io.BytesIO(content), formats=("PNG", "WEBP")), root, file, _REMAKE)
+    content = read_bytes(root, file, REMAKE)
+    image = attempt(lambda: Image.open(io.BytesIO(content), formats=("PNG", "WEBP")), root, file, REMAKE)
     found = (image.height, image.width)
     if found != size:  # before a pixel is decoded: a small file can claim a huge picture
-        raise fault(root, file, "", f"the picture is {as_px(found)}, the dataset's views {as_px(size)}", _REMAKE)
+        raise fault(root, file, "", f"the picture is {as_px(found)}, the dataset's views {as_px(size)}", REMAKE)
     if image.mode not in modes:
-        raise fault(root, file, "", f"the picture's mode is {image.mode}, it must be {' or '.join(modes)}", _REMAKE)
-    attempt(image.load, root, file, _REMAKE)
+        raise fault(root, file, "", f"the picture's mode is {image.mode}, it must be {' or '.join(modes)}", REMAKE)
+    attempt(image.load, root, file, REMAKE)
     return image

@@ -28,6 +28,21 @@ def test_parameters_are_those_of_uoais_net() -> None:
         assert found[name] / 1e6 == pytest.approx(wanted, rel=0.02), name
 
 
+def test_gradients_reach_the_roi_at_their_own_scale() -> None:
+    """From each task's features, at full width; centered weights make them 4, 12 and 28 times as large."""
+    torch.manual_seed(0)
+    head = HierarchicalMaskHead(256, HierarchicalMaskHeadConfig())
+    roi = torch.randn(2, 256, 14, 14).relu().requires_grad_()
+    coded = head.coding(torch.nn.functional.avg_pool2d(roi, 2))
+    visible = head.visible([roi], coded)
+    amodal = head.amodal([roi, visible], coded)
+    occlusion = head.occlusion([roi, visible, amodal], coded)
+    for features in (visible, amodal, occlusion):
+        toward = torch.randn_like(features)
+        (gradient,) = torch.autograd.grad((features * toward).sum(), roi, retain_graph=True)
+        assert 0.2 < (gradient.norm() / toward.norm()).item() < 2
+
+
 def test_macs_of_a_roi_in_closed_form() -> None:
     with torch.device("meta"):
         head, roi = HierarchicalMaskHead(256, HierarchicalMaskHeadConfig()), torch.empty(1, 256, 14, 14)

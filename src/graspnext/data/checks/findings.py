@@ -1,4 +1,4 @@
-"""The faults found so far, and what to advise."""
+"""The faults found so far."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from graspnext.data.faults import DatasetFaultError, Fault
-
-MEND = "mend the field, or make the scene again"
-REMAKE = "make the scene again, or delete its folder and its lines in manifest.jsonl"
-RESUME = "let the command that made the dataset finish it, with --resume"
+from graspnext.data.faults import MEND, DatasetFaultError, Fault
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from graspnext.data import reader
-from graspnext.data.checks.findings import RESUME, Findings
+from graspnext.data.checks.findings import Findings
+from graspnext.data.faults import RESUME
 from graspnext.data.format import (
     DATASET_FILE,
     LOG_FILE,

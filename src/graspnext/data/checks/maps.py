@@ -25,8 +25,9 @@ from graspnext.data.checks.alignment import (
     steepness,
     thinned,
 )
-from graspnext.data.checks.findings import REMAKE, Findings
+from graspnext.data.checks.findings import Findings
 from graspnext.data.checks.instances import Masks
+from graspnext.data.faults import REMAKE
 from graspnext.data.format import DEPTH_UNIT_M, ViewLabels
 from graspnext.types import Float32Array, Int64Array, UInt8Array
 

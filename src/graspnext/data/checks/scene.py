@@ -11,10 +11,10 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from graspnext.data import reader
-from graspnext.data.checks.findings import REMAKE, RESUME, Findings
+from graspnext.data.checks.findings import Findings
 from graspnext.data.checks.listing import names_in
 from graspnext.data.checks.view import Fingerprint, check_view
-from graspnext.data.faults import Fault
+from graspnext.data.faults import REMAKE, RESUME, Fault
 from graspnext.data.format import (
     SCENES_DIR,
     DatasetInfo,

@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from graspnext.data import reader
-from graspnext.data.checks.findings import MEND, REMAKE, Findings
+from graspnext.data.checks.findings import Findings
 from graspnext.data.checks.instances import check_instances, check_rigid
 from graspnext.data.checks.maps import Maps, check_maps
 from graspnext.data.difficulty import difficulty_of_rates
+from graspnext.data.faults import MEND, REMAKE
 from graspnext.data.format import CameraRecord, DatasetInfo, ManifestEntry, ViewLabels, hash_of
 from graspnext.data.record_files import parse_record, read_bytes
 from graspnext.types import UInt8Array

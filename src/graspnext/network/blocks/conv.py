@@ -36,7 +36,7 @@ class _Standardise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, gain: Tensor, centered: bool) -> Tensor:
         count, factor = weight[0].numel(), RELU_SCALE if centered else math.sqrt(2)
-        square = torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True).square() / count  # (O, 1, 1, 1), as all
+        square = torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True).square() / count  # (O, 1, 1, 1)
         mean = weight.mean(dim=(1, 2, 3), keepdim=True) if centered else torch.zeros_like(square)
         inverse = torch.rsqrt((square - mean.square()).clamp(min=0) + _EPSILON)
         scale = gain[:, None, None, None] * inverse * (factor / math.sqrt(count))

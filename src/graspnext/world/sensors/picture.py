@@ -98,7 +98,7 @@ def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rn
     noise = _noise(sensor, crop_scale(sensor, (height, image.shape[1])), size_between(*ranges.gain, rng=rng))
     taken = np.empty_like(image)
     passes = max(1, math.ceil((blur / _WIDEST_PASS_PX) ** 2))
-    softer = blur**2 / 2 / passes
+    share = blur**2 / 2 / passes
     border = math.ceil(smear / 2) + 1 + passes
     padded = np.pad(image, ((border, border), (0, 0), (0, 0)), mode="edge")
     for top in range(0, height, _STRIP):
@@ -106,8 +106,8 @@ def take_picture(image: UInt8Array, sensor: Sensor, ranges: CaptureRanges, *, rn
         light = _light(padded[top : bottom + 2 * border], mono=sensor.picture.mono)
         light = _smear(light, *move)
         for _ in range(passes - 1):
-            light = _soften(light, softer)
-        light = _soften(light, softer - sharpen / 4)[border:-border]
+            light = _soften(light, share)
+        light = _soften(light, share - sharpen / 4)[border:-border]
         light *= shade[top:bottom, :, None] * gains
         taken[top:bottom] = _to_srgb(_add_noise(light, *noise, rng=rng))
     quality = int(rng.integers(ranges.jpeg_quality[0], ranges.jpeg_quality[1] + 1))
