@@ -32,7 +32,9 @@ def test_all_files_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str
     peak = roofed["peaks"]["fp32"]["gmacs_per_s"]["best"]
     assert 1 < peak < 100_000
     heaviest = max(roofed["layers"], key=lambda layer: layer["gmacs"])
-    assert heaviest["compute_ms"] == pytest.approx(heaviest["gmacs"] / peak * 1e3, abs=1e-4)
+    expected = heaviest["gmacs"] / peak * 1e3
+    rounding = 0.5e-4 + 0.5e-4 / peak * 1e3 + 0.05 / peak * expected  # of the time, the multiply-accumulates, the peak
+    assert heaviest["compute_ms"] == pytest.approx(expected, abs=1.1 * rounding)
     assert roofed["total"]["gmacs"] == pytest.approx(sum(layer["gmacs"] for layer in roofed["layers"]), abs=0.002)
 
 
