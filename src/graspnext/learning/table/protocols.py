@@ -186,19 +186,23 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "cpu": Protocol(
         name="cpu",
-        summary="all rows with equal, small budgets on an ordinary machine, in an evening or in pieces",
-        budget="about 3 hours for all rows on 2 cores with bf16 matrix units (AMX); fast takes 10 minutes of them",
-        expected="weak: each row sees 6 400 crops, a hundredth of what detectors are usually trained on",
-        world=WorldConfig("bench"),
+        summary="all rows with equal, small budgets on an ordinary machine, in two hours or in pieces, at half resolution",
+        budget="about 2 hours for all rows on 2 cores, of which fast takes 5 minutes",
+        expected="weak: each row sees 4 800 small crops, less than a hundredth of what detectors are usually trained on",
+        world=WorldConfig("bench", scenes=600),
         recipe_name="modern",
         recipe=dataclasses.replace(
             _MODERN,
-            steps=800,
+            steps=600,
             checkpoint_every=100,
-            overlays_every=400,
+            overlays_every=300,
+            augmentation=dataclasses.replace(
+                _MODERN.augmentation, size=192, scale_range=(0.3, 0.75), blur_radius_px=0.8, min_visible_px=14
+            ),
         ),
-        network={"sampling": {"mask_rois": 4}},
-        evaluation=EvaluationConfig(input_size=512, views=100),
+        network={"sampling": {"mask_rois": 1}},
+        evaluation=EvaluationConfig(input_size=288, views=50),
+        speed=SpeedConfig(rounds=10),
     ),
     "gpu": Protocol(
         name="gpu",
