@@ -11,7 +11,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,10 @@ from graspnext.learning.checkpoint import load_run
 from graspnext.learning.evaluate import evaluate
 from graspnext.learning.recipes import Recipe, find_recipe
 from graspnext.learning.run import hardware, read_summary
+from graspnext.learning.table.protocols import find_protocol
 from graspnext.learning.train import train
 from graspnext.network.config import NetworkConfig
+from graspnext.network.network import Network
 from graspnext.network.pipeline import Pipeline
 from graspnext.network.presets import find_preset
 
@@ -81,22 +83,21 @@ def variants(base: Recipe) -> dict[str, Recipe]:
     }
 
 
-def measure(name: str, recipe: Recipe, *, preset: NetworkConfig, data: Path, out: Path, views: int) -> dict[str, Any]:
+def measure(
+    name: str, recipe: Recipe, *, network: NetworkConfig, data: Path, out: Path, score: Callable[[Network], Any]
+) -> dict[str, Any]:
     """Train one variant, or go on with it, and measure it."""
     run = out / "".join(letter if letter.isalnum() else "-" for letter in name)
     done = run / "ablation.json"
     if done.exists():
         return dict(json.loads(done.read_text()))
-    train(preset, data=data, out=run, recipe=recipe, resume=True)
-    network, _, _ = load_run(run)
-    dataset = Dataset(data)
-    size = max(dataset.info.image_size)
-    result = evaluate(Pipeline(network, size).predict, dataset, "val", limit=views)
+    train(network, data=data, out=run, recipe=recipe, resume=True)
+    trained, _, _ = load_run(run)
     row = {
         "variant": name,
         "images": recipe.steps * recipe.loader.batch_size,
         "wall_time_s": read_summary(run)["wall_time_s"],
-        "metrics": result["metrics"],
+        "metrics": score(trained)["metrics"],
     }
     write_json(done, row)
     return row
@@ -123,23 +124,27 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6400, help="images each variant sees (default: 6400)")
     parser.add_argument("--batch", type=int, default=8, help="images a step (default: 8)")
     parser.add_argument("--size", type=int, default=320, help="side of the crops, px (default: 320)")
+    parser.add_argument("--protocol", help="of a table, whose budget and input size to take instead of those above")
     parser.add_argument("--views", type=int, default=150, help="views of val to measure on (default: 150)")
     parser.add_argument("--only", nargs="*", help="names of variants; all when left out")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     base = base_recipe(options.images, options.batch, options.size)
+    dataset = Dataset(options.data)
+    network, input_size = find_preset(options.preset), max(dataset.info.image_size)
+    if options.protocol:
+        protocol = find_protocol(options.protocol)
+        base, network = protocol.recipe, protocol.config(options.preset)
+        input_size = protocol.evaluation.input_size
+
+    def score(trained: Network) -> dict[str, Any]:
+        return evaluate(Pipeline(trained, input_size).predict, dataset, "val", limit=options.views)
+
     rows = []
     for name, recipe in variants(base).items():
         if options.only and name not in options.only:
             continue
-        row = measure(
-            name,
-            recipe,
-            preset=find_preset(options.preset),
-            data=options.data,
-            out=options.out,
-            views=options.views,
-        )
+        row = measure(name, recipe, network=network, data=options.data, out=options.out, score=score)
         rows.append(row)
         about = {"command": " ".join(sys.argv), "date": datetime.now(UTC).date().isoformat(), "hardware": hardware()}
         write_json(options.out / "ablation.json", {**about, "preset": options.preset, "rows": rows})

@@ -186,9 +186,9 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "cpu": Protocol(
         name="cpu",
-        summary="all rows with equal, small budgets on an ordinary machine, in two hours or in pieces, at half resolution",
+        summary="all rows with equal, small budgets at half resolution, on an ordinary machine in two hours",
         budget="about 2 hours for all rows on 2 cores, of which fast takes 5 minutes",
-        expected="weak: each row sees 4 800 small crops, less than a hundredth of what detectors are usually trained on",
+        expected="weak: each row sees 4 800 small crops, under a hundredth of what detectors are usually trained on",
         world=WorldConfig("bench", scenes=600),
         recipe_name="modern",
         recipe=dataclasses.replace(
