@@ -58,7 +58,8 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "graspnext VERB --help says more. Exit codes: 0 done, 1 a gate is broken, 2 bad input, 130 interrupted.",
+            "graspnext VERB --help says more.",
+            "Exit codes: 0 done, 1 a gate is broken, 2 bad input, 130 interrupted, 143 terminated.",
         ]
     )
 
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the program's name; those of this process when None.
 
     Returns:
-        0 done, 2 bad input or environment (one line on stderr), 130 interrupted.
+        0 done, 1 a gate of `verify` is broken, 2 bad input or environment (one line on stderr), 130 interrupted, 143
+        terminated.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in {"-h", "--help", "help"}:

@@ -232,7 +232,8 @@ def load_run(run: Path) -> tuple[Network, NetworkConfig, dict[str, Any]]:
         The network, its configuration, and the content of `config.json` with `step` (steps trained) and `finished`.
 
     Raises:
-        RunError: The folder is not a run, has no weights yet, is damaged, or does not fit its own configuration.
+        RunError: The folder is not a run, has no weights yet, is damaged, or its weights do not fit its configuration.
+        ConfigError: Its preset has an unknown field or a value out of range.
     """
     record = read_config(run)
     config = NetworkConfig.from_dict(record["preset"])

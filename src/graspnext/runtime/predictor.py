@@ -56,6 +56,7 @@ class Predictor:
         Raises:
             BundleError: The bundle is missing or damaged, or fails on trial.
             UnknownNameError: There is no such runtime.
+            ConfigError: It has no such option, or the value is out of range or nothing that the bundle has.
             MissingDependencyError: The runtime is not installed.
         """
         opened = open_bundle(default_bundle() if bundle is None else bundle)
