@@ -1,6 +1,7 @@
 """`graspnext train`: a network from a dataset."""
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     from graspnext.network.backbones.pretrained import with_frozen_norms
     from graspnext.network.presets import find_preset
 
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # whoever read the lines may be gone, also when the last are written
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     preset = find_preset(options.preset)
     file = options.backbone_weights
