@@ -186,8 +186,8 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "cpu": Protocol(
         name="cpu",
-        summary="all rows with equal, small budgets at half resolution, on an ordinary machine in two hours",
-        budget="2 hours and 20 minutes on 2 cores without matrix units, data included; fast takes 5 minutes of them",
+        summary="all rows with equal, small budgets at half resolution, on an ordinary machine in an evening",
+        budget="2 and a half hours on 2 cores without matrix units, data included; fast takes 5 minutes of them",
         expected="weak (box AP on test 5.7 to 13.5): each row sees 4 800 small crops, under a hundredth of the usual",
         world=WorldConfig("bench", scenes=600),
         recipe_name="modern",
