@@ -6,8 +6,13 @@ are the shapes themselves, visible masks what later paint leaves of them, depth 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # the processors are shared; told before torch is there to ask
+    own = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(own, 1)))
 
 import numpy as np
 import pytest

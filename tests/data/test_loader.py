@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -49,8 +50,11 @@ def assert_same(a: list[Batch], b: list[Batch]) -> None:
 
 
 def children() -> set[int]:
-    own = Path(f"/proc/{os.getpid()}/task")
-    return {int(pid) for task in own.iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end while this reads
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
 
 
 def test_shapes_and_types(tiny_dataset: Path) -> None:
