@@ -170,3 +170,20 @@ def test_help_names_protocols_with_their_budgets(capsys: pytest.CaptureFixture[s
     for name in ("smoke", "cpu", "gpu", "paper"):
         assert f" {name} " in text
     assert text.count("time:") == 4
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_table_outlives_those_who_read_its_lines(
+    unbuffered: str, table: tuple[Path, dict[str, tuple[int, int]]]
+) -> None:
+    """Here the last of its lines, which come after everything else was done."""
+    out, _ = table
+    (out / "table.md").unlink()
+    command = [sys.executable, "-m", "graspnext", *words(out, "--resume")]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait() == 0
+    assert (out / "table.md").exists()

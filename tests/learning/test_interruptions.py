@@ -123,7 +123,7 @@ def test_a_polite_signal_saves_and_says_so_in_one_line(
 def test_another_ctrl_c_stops_at_once_and_the_old_handlers_return(
     first: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+    signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(one) for one in signals]
     with heed_signals() as interruption:
         assert not interruption.asked

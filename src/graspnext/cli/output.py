@@ -1,15 +1,17 @@
-"""What commands print: progress that suits a terminal or a log, and `--json FILE`."""
+"""What commands print: progress that suits a terminal or a log, to readers who may leave, and `--json FILE`."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from graspnext.files import output_errors, write_json
 
@@ -34,8 +36,32 @@ def progress(items: Iterable[T], *, total: int | None, label: str) -> Iterator[T
         if now - last >= 10 or done == total:
             left = "" if total is None else f", about {(now - start) / done * (total - done):.0f} s left"
             count = done if total is None else f"{done}/{total}"
-            sys.stderr.write(f"{label}: {count}, {now - start:.0f} s{left}\n")
+            say(sys.stderr, f"{label}: {count}, {now - start:.0f} s{left}\n")
             last = now
+
+
+@contextmanager
+def outliving_readers() -> Iterator[None]:
+    """Work to the end also when whoever reads the lines is gone, and end with the exit code of what was done.
+
+    Commands end quietly with their reader, as in `graspnext ... | head`; hours of work must not.
+    """
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):  # what is left in them would turn the exit code into 120
+            say(stream, "")
+        signal.signal(signal.SIGPIPE, before)
+
+
+def say(stream: TextIO, text: str) -> None:
+    """Write to those who read; once they are gone, to nobody."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def check_target(target: Path | None) -> None:

@@ -1,8 +1,6 @@
 """`graspnext train`: a network from a dataset."""
 
 import logging
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from graspnext.cli.options import read_options
+from graspnext.cli.output import outliving_readers, say
 from graspnext.cli.recipe import take_recipe
 
 DESCRIPTION = """Train a network on a dataset.
@@ -70,24 +69,14 @@ def main(arguments: Sequence[str]) -> int:
     from graspnext.network.backbones.pretrained import with_frozen_norms
     from graspnext.network.presets import find_preset
 
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # whoever read the lines may be gone, also when the last are written
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     preset = find_preset(options.preset)
     file = options.backbone_weights
     if file is not None:
         preset = with_frozen_norms(preset)
-    weights = train(
-        preset, data=options.data, out=options.out, recipe=options.recipe, resume=options.resume, weights=file
-    )
-    sys.stdout.write(f"{weights}\n")
-    _let_go_of_readers()
+    with outliving_readers():
+        weights = train(
+            preset, data=options.data, out=options.out, recipe=options.recipe, resume=options.resume, weights=file
+        )
+        say(sys.stdout, f"{weights}\n")
     return 0
-
-
-def _let_go_of_readers() -> None:
-    """Drop what nobody reads any more: Python would turn it into an exit code of 120."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

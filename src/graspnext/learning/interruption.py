@@ -28,9 +28,8 @@ def heed_signals() -> Iterator[Interruption]:
     """Take the signals as a wish to stop after the present step; another Ctrl-C stops at once.
 
     SIGTERM only ever asks. Launchers send it on top of other signals and to whoever is still saving when another
-    process is done, and whoever wants more has SIGKILL. SIGPIPE, which the command line lets end the program, is
-    ignored: hours of training must not end with who reads its lines, nor without a word with a loader process.
-    Outside the main thread, where Python lets nobody listen, nothing changes.
+    process is done, and whoever wants more has SIGKILL. Outside the main thread, where Python lets nobody listen,
+    nothing changes.
 
     Raises:
         KeyboardInterrupt: At a Ctrl-C more than `PATIENCE_S` after the first signal.
@@ -49,7 +48,6 @@ def heed_signals() -> Iterator[Interruption]:
         yield interruption
         return
     before = {one: signal.signal(one, hear) for one in SIGNALS}
-    before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         yield interruption
     finally:
