@@ -1,8 +1,9 @@
 """What each part of the recipe `modern` earns: `python scripts/ablation.py --data bench --out runs/ablation`.
 
-Trains `fast` once for every variant, all on the same number of images from the same seed, and measures the averaged
-weights on views spread over `val`, so that `test` and `novel` stay unseen. Variants that are finished are read, not
-repeated; one that was stopped goes on. `ablation.json` and `ablation.md` are written after each.
+With --structures: what changes of the network earn under that recipe. Trains `fast` once for every variant, all on the
+same number of images from the same seed, and measures the averaged weights on views spread over `val`, so that `test`
+and `novel` stay unseen. Variants that are finished are read, not repeated; one that was stopped goes on.
+`ablation.json` and `ablation.md` are written after each.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from graspnext.learning.run import hardware, read_summary
 from graspnext.learning.table.protocols import find_protocol
 from graspnext.learning.train import train
 from graspnext.network.config import NetworkConfig
+from graspnext.network.cost import profile_network
 from graspnext.network.network import Network
 from graspnext.network.pipeline import Pipeline
 from graspnext.network.presets import find_preset
@@ -83,6 +85,20 @@ def variants(base: Recipe) -> dict[str, Recipe]:
     }
 
 
+def structures(base: NetworkConfig) -> dict[str, NetworkConfig]:
+    """Name -> network; each differs from `base` in what its name says."""
+    rpn = replace(base.rpn, finest_stride=4, depth=1, level_limits_px=(32.0, 64.0, 128.0, 256.0))
+    finer = replace(base, rpn=rpn)
+    return {
+        "base": base,
+        "proposals from stride 4, by one convolution": finer,
+        "the same, with a 3x3 convolution at stride 4 of the pyramid": replace(
+            finer, neck=replace(base.neck, finest_conv=True)
+        ),
+        "the same without it, 128 channels in the pyramid": replace(finer, neck=replace(base.neck, width=128)),
+    }
+
+
 def measure(
     name: str, recipe: Recipe, *, network: NetworkConfig, data: Path, out: Path, score: Callable[[Network], Any]
 ) -> dict[str, Any]:
@@ -93,8 +109,12 @@ def measure(
         return dict(json.loads(done.read_text()))
     train(network, data=data, out=run, recipe=recipe, resume=True)
     trained, _, _ = load_run(run)
+    proposals, detections = network.rpn.proposals, network.max_detections
+    cost = profile_network(network, 1200, proposals=proposals, detections=detections).to_dict()["total"]
     row = {
         "variant": name,
+        "params_m": cost["params_m"],
+        "gmacs_at_1200": cost["gmacs"],
         "images": recipe.steps * recipe.loader.batch_size,
         "wall_time_s": read_summary(run)["wall_time_s"],
         "metrics": score(trained)["metrics"],
@@ -126,6 +146,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320, help="side of the crops, px (default: 320)")
     parser.add_argument("--protocol", help="of a table, whose budget and input size to take instead of those above")
     parser.add_argument("--views", type=int, default=150, help="views of val to measure on (default: 150)")
+    parser.add_argument("--structures", action="store_true", help="variants of the network instead of the recipe")
     parser.add_argument("--only", nargs="*", help="names of variants; all when left out")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -140,11 +161,14 @@ def main() -> None:
     def score(trained: Network) -> dict[str, Any]:
         return evaluate(Pipeline(trained, input_size).predict, dataset, "val", limit=options.views)
 
+    chosen = {name: (recipe, network) for name, recipe in variants(base).items()}
+    if options.structures:
+        chosen = {name: (base, changed) for name, changed in structures(network).items()}
     rows = []
-    for name, recipe in variants(base).items():
+    for name, (recipe, changed) in chosen.items():
         if options.only and name not in options.only:
             continue
-        row = measure(name, recipe, network=network, data=options.data, out=options.out, score=score)
+        row = measure(name, recipe, network=changed, data=options.data, out=options.out, score=score)
         rows.append(row)
         about = {"command": " ".join(sys.argv), "date": datetime.now(UTC).date().isoformat(), "hardware": hardware()}
         write_json(options.out / "ablation.json", {**about, "preset": options.preset, "rows": rows})
