@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # the processors are shared; told before torch is there to ask
-    own = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(own, 1)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(cores // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]), 1)))
 
 import numpy as np
 import pytest
