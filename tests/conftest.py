@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # the processors are shared; told
 
 import numpy as np
 import pytest
-import torch  # noqa: F401 - before anything renders: its triton crashes when loaded after Mesa's LLVM
+import torch._dynamo  # noqa: F401 - before anything renders: triton, which it loads, crashes after Mesa's LLVM
 
 from graspnext.data.format import DatasetInfo, ManifestEntry
 from graspnext.data.splits import split_of

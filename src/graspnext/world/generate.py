@@ -35,7 +35,8 @@ class GenerateConfig:
     """None = the recipe's number."""
     seed: int = 0
     workers: int | None = None
-    """Processes; None = one for each core that may be used. The same files come out whatever their number."""
+    """Processes; None = one for each core that may be used. The same files come out whatever their number (of
+    pictures see `render.filament`)."""
     ray: str | None = None
     """Address of a Ray cluster that makes the scenes instead; "" = one started here, for this run, of `workers`
     processes; None = none."""
