@@ -15,7 +15,7 @@ demo: $(DEMO_VENV)/.installed
 	$(DEMO_VENV)/bin/graspnext predict $(SOURCE) --out out/demo
 
 test: $(DEV_VENV)/.installed
-	$(DEV_VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(DEV_VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 slow: $(DEV_VENV)/.installed
 	$(DEV_VENV)/bin/python -m pytest -m slow

@@ -158,7 +158,12 @@ from graspnext.data.loader import LoaderConfig, TrainLoader
 from graspnext.data.reader import Dataset
 batches = TrainLoader(Dataset(Path(sys.argv[1])), "train", AugmentationConfig(64), LoaderConfig(2, 1), 0).batches(0)
 next(batches)
-print(*[Path(f"/proc/{os.getpid()}/task/{t}/children").read_text() for t in os.listdir("/proc/self/task")], flush=True)
+for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+    try:
+        print((task / "children").read_text())
+    except OSError:  # a thread that has just ended
+        pass
+sys.stdout.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
