@@ -32,7 +32,7 @@ def test_help_answers_quickly() -> None:
         start = time.perf_counter()
         assert run("--help").returncode == 0
         times.append(time.perf_counter() - start)
-    assert min(times) < 2  # 0.1 s on an idle machine; other tests run beside this one
+    assert min(times) < 0.5
 
 
 @pytest.mark.parametrize("command", COMMANDS)

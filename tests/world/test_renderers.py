@@ -22,6 +22,7 @@ from graspnext.world.render.surface import build_surface
 from graspnext.world.scene import Container, Floor, Light, Look, Material, Mesh, Part, Placement, Prop, Scene
 
 PROBLEMS = renderer_problems()
+needs_filament = pytest.mark.skipif(PROBLEMS["filament"] is not None, reason=str(PROBLEMS["filament"]))
 SUN = Light("directional", (0, 0, 2), (0, 0, -1), (1, 1, 1), 30e3, shadows=False)
 BLACK = Material((0.0, 0.0, 0.0), 1.0, 0.0)
 
@@ -300,7 +301,7 @@ def dented(material: Material) -> UInt8Array:
         return renderer.render(scene_of([plate], [pose(0, 0, 0)], (overhead(),), Look((lamp,), (1, 1, 1), 1e4, 1.0)), 0)
 
 
-@pytest.mark.skipif(PROBLEMS["filament"] is not None, reason=str(PROBLEMS["filament"]))
+@needs_filament
 def test_normal_maps_tilt_toward_u_and_v() -> None:
     """Left half tilted to -u (toward the lamp at -x), right half away from it: left is brighter, and flat between."""
     tilt: UInt8Array = np.full((32, 32, 3), (128, 128, 255), dtype=np.uint8)
@@ -323,7 +324,7 @@ def test_normal_maps_tilt_toward_u_and_v() -> None:
     assert levels[1] > levels[0] + 8
 
 
-@pytest.mark.skipif(PROBLEMS["filament"] is not None, reason=str(PROBLEMS["filament"]))
+@needs_filament
 def test_orm_multiplies_occlusion_roughness_and_metal() -> None:
     steel = Material((0.9, 0.5, 0.1), 0.6, 1.0)
     half: UInt8Array = np.full((32, 32, 3), 255, dtype=np.uint8)
@@ -338,7 +339,7 @@ def test_orm_multiplies_occlusion_roughness_and_metal() -> None:
     assert image[50:70, 90:100].mean() < plain[50:70, 90:100].mean() - 5
 
 
-@pytest.mark.skipif(PROBLEMS["filament"] is not None, reason=str(PROBLEMS["filament"]))
+@needs_filament
 def test_polished_metal_mirrors_a_room_that_comes_from_the_look() -> None:
     from graspnext.world.parts.shapes import ellipsoid
 
@@ -355,9 +356,8 @@ def test_polished_metal_mirrors_a_room_that_comes_from_the_look() -> None:
     assert np.abs(images[0] - images[1]).max() <= 2 < np.abs(images[0] - images[2]).max()
 
 
+@needs_filament
 def test_filament_brightness_is_as_documented() -> None:
-    if PROBLEMS["filament"] is not None:
-        pytest.skip(PROBLEMS["filament"])
     from graspnext.world.scene import WHITE_LUX
 
     camera, white = overhead(), (1.0, 1.0, 1.0)
@@ -378,9 +378,8 @@ def test_filament_brightness_is_as_documented() -> None:
                 assert abs(linear - expected) < 0.04 + 0.06 * expected, (name, albedo, lux, linear, expected)
 
 
+@needs_filament
 def test_beyond_the_ground_filament_shows_the_sky() -> None:
-    if PROBLEMS["filament"] is not None:
-        pytest.skip(PROBLEMS["filament"])
     part = box_part("a", (0.3, 0.3, 0.1), paint(0.5, 0.5, 0.5))
     look = Look((), (1.0, 0.5, 0.25), 30e3, 1.0)
     scene = scene_of([part], [pose(0, 0, 0)], (overhead(),), look)
