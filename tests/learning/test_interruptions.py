@@ -147,6 +147,19 @@ def test_a_training_outlives_those_who_read_its_lines(tiny_dataset: Path, tmp_pa
     assert (out / "weights.safetensors").exists() and len(read_log(out)) == RECIPE.steps
 
 
+def test_ctrl_c_after_the_readers_have_gone_says_by_its_exit_code_what_happened(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    """As in `graspnext train ... | tee log`, where Ctrl-C ends tee first."""
+    out = tmp_path / "run"
+    run = start(tiny_dataset, out, "--recipe.steps", "5000")
+    assert run.stderr is not None and run.stderr.readline().startswith("step 1/")
+    run.stderr.close()
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=120) == 130
+    assert load_checkpoint(out) is not None
+
+
 @needs_mount
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_loads(
     straight: Path, tiny_dataset: Path, tmp_path: Path

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from graspnext import __version__
+from graspnext.cli.output import say
 from graspnext.errors import GraspNextError
 
 COMMANDS: dict[str, str] = {
@@ -89,19 +90,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"graspnext.cli.{words[0]}")
         return int(command.main(words[1:]))
     except GraspNextError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        say(sys.stderr, f"error: {' '.join(str(error).split())}\n")
         return 2
     except OSError as error:  # a path that the system refuses, whatever the command wanted with it
         if error.filename is None:
             raise
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}; check the path and its permissions\n")
+        say(sys.stderr, f"error: {error.filename}: {error.strerror}; check the path and its permissions\n")
         return 2
     except ModuleNotFoundError as error:
         extra = EXTRA_OF.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        sys.stderr.write(f"error: {error.name} is needed for this command; pip install 'graspnext[{extra}]'\n")
+        say(sys.stderr, f"error: {error.name} is needed for this command; pip install 'graspnext[{extra}]'\n")
         return 2
     except KeyboardInterrupt as interruption:  # some commands say what they saved
-        sys.stderr.write(f"{str(interruption) or 'interrupted'}\n")
+        say(sys.stderr, f"{str(interruption) or 'interrupted'}\n")
         return 130
+    finally:
+        for stream in (sys.stdout, sys.stderr):  # what is left for readers who have gone would make it exit code 120
+            say(stream, "")

@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -40,19 +39,12 @@ def progress(items: Iterable[T], *, total: int | None, label: str) -> Iterator[T
             last = now
 
 
-@contextmanager
-def outliving_readers() -> Iterator[None]:
-    """Work to the end also when whoever reads the lines is gone, and end with the exit code of what was done.
+def outlive_readers() -> None:
+    """From now on work to the end also when whoever reads the lines is gone, as after Ctrl-C in `graspnext ... | tee`.
 
     Commands end quietly with their reader, as in `graspnext ... | head`; hours of work must not.
     """
-    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):  # what is left in them would turn the exit code into 120
-            say(stream, "")
-        signal.signal(signal.SIGPIPE, before)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def say(stream: TextIO, text: str) -> None:

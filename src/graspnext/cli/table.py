@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from graspnext.cli.options import read_options
-from graspnext.cli.output import outliving_readers, progress, say
+from graspnext.cli.output import outlive_readers, progress, say
 
 if TYPE_CHECKING:
     from graspnext.data.reader import Dataset
@@ -75,11 +75,11 @@ def main(arguments: Sequence[str]) -> int:
         measure_latency=_measure_latency,
         track=lambda label: lambda items, total: progress(items, total=total, label=label),
     )
-    with outliving_readers():
-        table = make_table(
-            protocol, options.out, data=options.data, rows=options.rows or None, resume=options.resume, tools=tools
-        )
-        say(sys.stdout, f"{table}\n")
+    outlive_readers()
+    table = make_table(
+        protocol, options.out, data=options.data, rows=options.rows or None, resume=options.resume, tools=tools
+    )
+    say(sys.stdout, f"{table}\n")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from graspnext.cli.options import read_options
-from graspnext.cli.output import outliving_readers, say
+from graspnext.cli.output import outlive_readers, say
 from graspnext.cli.recipe import take_recipe
 
 DESCRIPTION = """Train a network on a dataset.
@@ -74,9 +74,9 @@ def main(arguments: Sequence[str]) -> int:
     file = options.backbone_weights
     if file is not None:
         preset = with_frozen_norms(preset)
-    with outliving_readers():
-        weights = train(
-            preset, data=options.data, out=options.out, recipe=options.recipe, resume=options.resume, weights=file
-        )
-        say(sys.stdout, f"{weights}\n")
+    outlive_readers()
+    weights = train(
+        preset, data=options.data, out=options.out, recipe=options.recipe, resume=options.resume, weights=file
+    )
+    say(sys.stdout, f"{weights}\n")
     return 0
